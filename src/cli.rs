@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::agent::render::render;
-use crate::agent::{BlockedSignals, Signals};
+use crate::agent::{BlockedSignals, Signals, signals};
 use crate::config::{LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
 use crate::control::PassRequest;
 use crate::decide::Event;
@@ -168,13 +168,14 @@ fn dispatch(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
 async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
     let Cli { global, command } = cli;
     // A signal ends any other command.
-    let blocked = matches!(command, Command::Run(_)).then_some(blocked);
+    let has_handlers = matches!(command, Command::Run(_) | Command::Render(_) | Command::Diff(_));
+    let blocked = has_handlers.then_some(blocked);
     let exit = match command {
         Command::Run(args) => return run(&global, args, blocked).await,
         Command::Render(RenderArgs { request, template }) => {
             // The agent does not know the overrides of the command line.
             let alone = !template.is_empty() || global.registry().is_some();
-            make_pass(&global.source(template), request, alone).await
+            make_pass(&global.source(template), request, alone, blocked).await
         }
         Command::Diff(DiffArgs { names, timeout }) => {
             let request = PassRequest {
@@ -187,7 +188,7 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
                 detailed_exitcode: true,
                 held_ok: false,
             };
-            make_pass(&global.source(vec![]), request, global.registry().is_some()).await
+            make_pass(&global.source(vec![]), request, global.registry().is_some(), blocked).await
         }
         Command::Check => {
             let setup = load(&global.source(vec![]))?;
@@ -221,26 +222,44 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
     exit.map(Exit::code)
 }
 
-/// Runs the agent. Signals have handlers from here on.
+/// Runs the agent.
 async fn run(global: &Global, args: RunArgs, blocked: Option<BlockedSignals>) -> Result<u8, Fatal> {
-    let mut signals = Signals::new()?;
-    drop(blocked);
     let source = ConfigSource { program: Some(args.program), ..global.source(vec![]) };
-    // On a thread of its own: a file system or a resolver that hangs must not delay a stop.
-    let loading = source.clone();
-    let loading = tokio::task::spawn_blocking(move || load(&loading));
-    let setup = tokio::select! {
-        setup = loading => setup.map_err(|why| Fatal::new(Exit::Failed, format!("load the configuration: {why}")))??,
-        _ = signals.stop() => return Ok(Exit::Done.code()),
+    signals::drop_forwarded()?;
+    let Some((setup, signals)) = load_or_stop(&source, blocked).await? else {
+        return Ok(Exit::Done.code());
     };
-    log::init(setup.config.agent.log_format, None);
     agent::run(source, setup, signals).await
 }
 
-async fn make_pass(source: &ConfigSource, request: PassRequest, alone: bool) -> Result<Exit, Fatal> {
-    let setup = load(source)?;
+/// Loads the configuration, unless a signal stops the process before. Signals have handlers from here on.
+async fn load_or_stop(
+    source: &ConfigSource,
+    blocked: Option<BlockedSignals>,
+) -> Result<Option<(Setup, Signals)>, Fatal> {
+    let mut signals = Signals::new()?;
+    drop(blocked);
+    // On a thread of its own: a file system or a resolver that hangs must not delay a stop.
+    let source = source.clone();
+    let loading = tokio::task::spawn_blocking(move || load(&source));
+    let setup = tokio::select! {
+        setup = loading => setup.map_err(|why| Fatal::new(Exit::Failed, format!("load the configuration: {why}")))??,
+        _ = signals.stop() => return Ok(None),
+    };
     log::init(setup.config.agent.log_format, None);
-    let (exit, diff) = render(setup, request, alone).await?;
+    Ok(Some((setup, signals)))
+}
+
+async fn make_pass(
+    source: &ConfigSource,
+    request: PassRequest,
+    alone: bool,
+    blocked: Option<BlockedSignals>,
+) -> Result<Exit, Fatal> {
+    let Some((setup, signals)) = load_or_stop(source, blocked).await? else {
+        return Err(Fatal::new(Exit::Failed, "stopped by a signal before the pass began"));
+    };
+    let (exit, diff) = render(setup, request, alone, signals).await?;
     agent_commands::print(&diff).map(|()| exit)
 }
 

@@ -34,7 +34,12 @@ const AWAKE: Duration = Duration::from_secs(5);
 /// # Errors
 /// A template does not exist, replacements are paused, another process has locked the state directory and no agent
 /// answers, or the state directory cannot be used.
-pub async fn render(setup: Setup, request: PassRequest, alone: bool) -> Result<(Exit, String), Fatal> {
+pub async fn render(
+    setup: Setup,
+    request: PassRequest,
+    alone: bool,
+    mut signals: Signals,
+) -> Result<(Exit, String), Fatal> {
     let unknown = setup.unknown(&request.names);
     if !unknown.is_empty() {
         let known: Vec<&str> = setup.config.templates.iter().map(|template| &*template.name).collect();
@@ -44,18 +49,25 @@ pub async fn render(setup: Setup, request: PassRequest, alone: bool) -> Result<(
     }
     setup.warn();
     let mut lock = None;
-    let report = match (setup.stateful, request.dry_run, alone) {
-        (false, ..) | (true, true, true) => None,
-        // A dry run needs no lock. If the agent declines, this process runs it.
-        (true, true, false) => ask(&setup, &request).await?,
-        (true, false, true) => {
-            lock = Some(agent::lock(&setup).await?);
-            None
+    let asking = async {
+        match (setup.stateful, request.dry_run, alone) {
+            (false, ..) | (true, true, true) => Ok(None),
+            // A dry run needs no lock. If the agent declines, this process runs it.
+            (true, true, false) => ask(&setup, &request).await,
+            (true, false, true) => {
+                lock = Some(agent::lock(&setup).await?);
+                Ok(None)
+            }
+            (true, false, false) => ask_or_lock(&setup, &request, &mut lock).await,
         }
-        (true, false, false) => ask_or_lock(&setup, &request, &mut lock).await?,
+    };
+    let report = tokio::select! {
+        report = asking => report?,
+        // If the agent has begun the pass, it finishes it.
+        _ = signals.stop() => return Ok(interrupted()),
     };
     let Some(report) = report else {
-        return render_alone(setup, request, lock).await;
+        return render_alone(setup, request, lock, signals).await;
     };
     report.log(&request, true);
     say_what_to_do(&report, &request);
@@ -116,21 +128,28 @@ async fn ask(setup: &Setup, request: &PassRequest) -> Result<Option<PassReport>,
     if request.dry_run && failed.exit == Exit::Failed { Ok(None) } else { Err(failed) }
 }
 
+/// The result of a pass that a signal stopped before it began.
+fn interrupted() -> (Exit, String) {
+    emit(Event::PassInterrupted {});
+    (Exit::Failed, String::new())
+}
+
 /// Runs the pass with an engine in this process.
-async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock>) -> Result<(Exit, String), Fatal> {
+async fn render_alone(
+    setup: Setup,
+    request: PassRequest,
+    lock: Option<StateLock>,
+    mut signals: Signals,
+) -> Result<(Exit, String), Fatal> {
     if lock.is_some()
         && let Some(why) = agent::paused(&setup.config.agent.state_dir)
     {
         return Err(Fatal::new(Exit::Held, why));
     }
-    let mut signals = Signals::new()?;
     let inheriting = async { if lock.is_some() { Inherited::recover(&setup).await } else { Inherited::read(&setup) } };
     let mut inherited = tokio::select! {
         inherited = inheriting => inherited?,
-        _ = signals.stop() => {
-            emit(Event::PassInterrupted {});
-            return Ok((Exit::Failed, String::new()));
-        }
+        _ = signals.stop() => return Ok(interrupted()),
     };
     // Pending reloads of other templates are left to a pass that includes them.
     inherited.owed.retain(|owed| {

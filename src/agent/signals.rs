@@ -42,17 +42,11 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Installs handlers, so that neither these signals nor those that are forwarded end the process any longer.
+    /// Installs handlers, so that these signals no longer end the process.
     ///
     /// # Errors
     /// The system refuses.
     pub fn new() -> Result<Self, Fatal> {
-        let listen = |number: Number| {
-            let listening = signal(SignalKind::from_raw(number as i32));
-            listening.map_err(|why| Fatal::new(Exit::Failed, format!("listen for {number}: {why}")))
-        };
-        // The handler outlives the listener.
-        FORWARDED.into_iter().try_for_each(|number| listen(number).map(drop))?;
         let [hup, term, int] = OWN.map(listen);
         Ok(Self { hup: hup?, term: term?, int: int? })
     }
@@ -64,4 +58,18 @@ impl Signals {
             _ = self.int.recv() => "INT",
         }
     }
+}
+
+/// Installs handlers for the signals that are forwarded, which drop them until somebody listens.
+///
+/// # Errors
+/// The system refuses.
+pub fn drop_forwarded() -> Result<(), Fatal> {
+    // The handler outlives the listener.
+    FORWARDED.into_iter().try_for_each(|number| listen(number).map(drop))
+}
+
+fn listen(number: Number) -> Result<Signal, Fatal> {
+    let listening = signal(SignalKind::from_raw(number as i32));
+    listening.map_err(|why| Fatal::new(Exit::Failed, format!("listen for {number}: {why}")))
 }

@@ -5,14 +5,19 @@ use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::time::ClockId;
 use nix::unistd::Pid;
 
 use crate::exec::orphans::{FIRST, children};
-use crate::harness::site::{Agent, Site};
+use crate::harness::site::{Agent, PATIENCE, Site};
 use crate::support::random::count;
+use crate::support::wait::holds;
 
 /// As many templates as make a start take a while.
 const TEMPLATES: usize = 300;
+
+/// As many words as make reading a command line take a while.
+const WORDS: usize = 20_000;
 
 const PROGRAM: &str = "[exec]\ncmd = [\"sleep\", \"300\"]\n";
 
@@ -36,10 +41,27 @@ fn mask(pid: u32, name: &str) -> u64 {
     u64::from_str_radix(line.trim(), 16).unwrap()
 }
 
-/// Waits until the program has begun: before that, nothing in it can block or handle a signal.
+fn bit(signal: Signal) -> u64 {
+    1 << (signal as i32 - 1)
+}
+
+/// How long a process has run on a processor.
+fn run_time(pid: u32) -> Duration {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid.try_into().unwrap()));
+    clock.and_then(ClockId::now).map(Duration::from).unwrap_or_default()
+}
+
+/// Waits until the program has begun: before that, nothing in it can block or handle a signal. It has begun after 300 µs
+/// of its own time, whatever it does first.
 fn await_main(pid: u32) {
-    let hup = 1 << (Signal::SIGHUP as i32 - 1);
-    while (mask(pid, "SigBlk") | mask(pid, "SigCgt")) & hup == 0 {
+    // The last thing before `main` is that the runtime of the language ignores SIGPIPE.
+    while mask(pid, "SigIgn") & bit(Signal::SIGPIPE) == 0 {
+        std::thread::yield_now();
+    }
+    let begun = run_time(pid);
+    while (mask(pid, "SigBlk") | mask(pid, "SigCgt")) & bit(Signal::SIGHUP) == 0
+        && run_time(pid) - begun < Duration::from_micros(300)
+    {
         std::thread::yield_now();
     }
 }
@@ -55,17 +77,36 @@ fn check(mut agent: Agent, pid: u32, signal: Signal, after: Duration) {
     println!("{signal} {after:?} after the start");
     send(pid, signal, after);
     if signal != Signal::SIGTERM {
-        agent.says(if signal == Signal::SIGHUP { "template_count=300 changes=0" } else { "event=agent_started" });
+        let heard = if signal == Signal::SIGHUP { "changes=0" } else { "event=agent_started" };
+        // Many agents start one after another, each with the files of 300 templates to sync.
+        let is_over = holds(PATIENCE * 3, || agent.said(heard) > 0 || !agent.is_running());
+        let is_there = is_over && agent.said(heard) > 0 && agent.is_running();
+        assert!(is_there, "{signal} {after:?} after the start ends the agent:\n{}", agent.log().join("\n"));
         kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGTERM).unwrap();
     }
     let end = agent.ends(Duration::from_secs(5));
     assert!(end.success(), "{signal} {after:?} after the start: {end}\n{}", agent.log().join("\n"));
 }
 
+const SIGNALS: [Signal; 4] = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGTERM];
+
+#[test]
+fn a_signal_is_kept_while_the_command_line_is_read() {
+    let site = Site::new(web!("", ""));
+    site.file("registry/services/web/a", "");
+    let words = ["run", "--", "sh", "-c", "exec sleep 300"].into_iter().chain(std::iter::repeat_n("word", WORDS));
+    let words: Vec<&str> = words.collect();
+    for signal in SIGNALS {
+        let agent = site.start_with(&words);
+        let pid = agent.pid();
+        check(agent, pid, signal, Duration::ZERO);
+    }
+}
+
 #[test]
 fn no_signal_is_lost_or_ends_an_agent_that_starts() {
     let (alone, supervisor) = (site(""), site(PROGRAM));
-    for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGTERM] {
+    for signal in SIGNALS {
         for (n, after) in (0..=200).step_by(count(40, 1)).map(Duration::from_millis).enumerate() {
             let agent = [&alone, &supervisor][n % 2].start();
             let pid = agent.pid();
@@ -106,8 +147,23 @@ fn other_commands_end_by_a_signal() {
     site.file("registry/services/other", "");
     let mut waiting = site.start_with(&["get", "/services/web", "--wait-for", "1"]);
     // Its first handler is installed while the signals are still blocked.
-    let has_begun = || mask(waiting.pid(), "SigCgt") & (1 << (Signal::SIGXFSZ as i32 - 1)) != 0;
+    let has_begun = || mask(waiting.pid(), "SigCgt") & bit(Signal::SIGXFSZ) != 0;
     waiting.until("nothing is blocked", || has_begun() && mask(waiting.pid(), "SigBlk") == 0);
     waiting.signal(Signal::SIGTERM);
     assert_eq!(waiting.ends(Duration::from_secs(5)).code(), None);
+}
+
+#[test]
+fn a_pass_that_a_signal_stops_exits_with_1_whatever_it_waits_for() {
+    let site = Site::new(web!("", ""));
+    let frozen = site.start();
+    frozen.until("the socket", || site.run(&["status"]).code() == 0);
+    frozen.signal(Signal::SIGSTOP);
+    nix::unistd::mkfifo(&site.path("hangs.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for args in [&["render"][..], &["diff"], &["-c", "hangs.toml", "render"]] {
+        let mut pass = site.start_with(args);
+        pass.until("it has handlers", || mask(pass.pid(), "SigCgt") & bit(Signal::SIGTERM) != 0);
+        pass.signal(Signal::SIGTERM);
+        assert_eq!(pass.ends(Duration::from_secs(5)).code(), Some(1), "{args:?}");
+    }
 }
