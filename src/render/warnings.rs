@@ -17,10 +17,10 @@ pub fn of_file(file: &Source, template: &TemplateConfig, unit: Option<(&str, &Un
 fn suspicious_comments(file: &Source) -> Vec<Problem> {
     let text = &*file.text;
     let is_suspicious = |open: usize, end: usize| {
-        let before = text[..open].chars().next_back();
-        // A comment of several lines begins after white space or a tag.
-        let is_apart = before.is_none_or(|c| c.is_whitespace() || c == '}');
-        before == Some('$') || (!is_apart && text[open..end].contains('\n'))
+        let before = text[..open].rsplit('\n').next().unwrap_or_default();
+        // A comment of several lines begins a line, or follows a tag.
+        let is_apart = before.trim_end().is_empty() || before.trim_end().ends_with('}');
+        before.ends_with('$') || (!is_apart && text[open..end].contains('\n'))
     };
     let found = comments(text).into_iter().filter(|comment| is_suspicious(comment.start, comment.end));
     found

@@ -20,7 +20,9 @@ fn a_comment_in_the_text_of_another_program_causes_a_warning() {
          that is meant for another program goes between {% raw %} and {% endraw %})",
         ]
     );
-    for text in ["${#x} #}", "\\set{#1}\n #}", "\"{#a\n#}", "$${#- a #}", "{% if web %}x${#}#}{% endif %}"] {
+    for text in
+        ["${#x} #}", "\\set{#1}\n #}", "\"{#a\n#}", "PS1='%F {#\n#}", "$${#- a #}", "{% if web %}x${#}#}{% endif %}"]
+    {
         assert_eq!(warned(text).len(), 1, "{text}");
     }
     let usual = [
