@@ -56,6 +56,9 @@ fn message(report: &ReportError) -> String {
             "undefined: a member lacks this field, or its name is misspelled; default(value=…) sets a fallback"
                 .to_owned()
         }
+        message if message.starts_with("`in` cannot be used on a container of type `undefined`") => {
+            "undefined: `in` takes a list, a string or a map; write X in LIST | default(value=[])".to_owned()
+        }
         message => message.to_owned(),
     }
 }

@@ -7,6 +7,7 @@ mod list;
 mod quote;
 #[cfg(test)]
 mod tests;
+mod text;
 
 /// The filters of Tera 2.4, which has no API to list them.
 pub const TERA_FILTERS: [&str; 37] = [
@@ -76,7 +77,8 @@ pub const FUNCTIONS: [&str; 3] = ["range", "super", "throw"];
 type Filter = fn(&Value, &Kwargs) -> TeraResult<Value>;
 
 /// rosterd's filters: name, arguments, function.
-const FILTERS: [(&str, &[&str], Filter); 18] = [
+const FILTERS: [(&str, &[&str], Filter); 20] = [
+    ("b64encode", &[], text::b64encode),
     ("base", &[], quote::base),
     ("default", &["value", "boolean"], list::default),
     ("dir", &[], quote::dir),
@@ -86,6 +88,7 @@ const FILTERS: [(&str, &[&str], Filter); 18] = [
     ("hosts_name", &[], quote::hosts_name),
     ("join", &["sep"], list::join),
     ("json", &["pretty"], quote::json),
+    ("md5", &[], text::md5),
     ("nginx", &[], quote::nginx),
     ("pgpool", &[], quote::pgpool),
     ("pluck", &["attribute"], list::pluck),
@@ -97,10 +100,14 @@ const FILTERS: [(&str, &[&str], Filter); 18] = [
     ("yaml", &[], quote::yaml),
 ];
 
-type Test = fn(&Value) -> bool;
+type Test = fn(&Value, &Kwargs) -> TeraResult<bool>;
 
-/// rosterd's tests.
-const TESTS: [(&str, Test); 2] = [("hostname", quote::is_hostname), ("ip", quote::is_ip)];
+/// rosterd's tests: name, arguments, function.
+const TESTS: [(&str, &[&str], Test); 3] = [
+    ("hostname", &[], |value, _| Ok(quote::is_hostname(value))),
+    ("ip", &[], |value, _| Ok(quote::is_ip(value))),
+    ("matching", &["pat"], text::matching),
+];
 
 /// The names of all filters.
 pub fn filters() -> impl Iterator<Item = &'static str> {
@@ -109,7 +116,7 @@ pub fn filters() -> impl Iterator<Item = &'static str> {
 
 /// The names of all tests.
 pub fn tests() -> impl Iterator<Item = &'static str> {
-    TERA_TESTS.into_iter().chain(TESTS.iter().map(|(name, _)| *name))
+    TERA_TESTS.into_iter().chain(TESTS.iter().map(|(name, ..)| *name))
 }
 
 /// Creates a Tera with all filters and tests, without templates and without HTML escaping.
@@ -125,8 +132,11 @@ pub fn tera() -> Tera {
             filter(value, &kwargs)
         });
     }
-    for (name, test) in TESTS {
-        tera.register_test(name, move |value: &Value, _: Kwargs, _: &State<'_>| test(value));
+    for (name, arguments, test) in TESTS {
+        tera.register_test(name, move |value: &Value, kwargs: Kwargs, _: &State<'_>| -> TeraResult<bool> {
+            known_only(name, arguments, &kwargs)?;
+            test(value, &kwargs)
+        });
     }
     tera
 }

@@ -10,10 +10,11 @@ pub const RAW: &str =
     "text with {{, {% or {# that is meant for another program goes between {% raw %} and {% endraw %}";
 
 /// The argument that other languages give to these filters and functions without its name.
-const FIRST_ARGUMENTS: [(&str, &str); 13] = [
+const FIRST_ARGUMENTS: [(&str, &str); 14] = [
     ("default", "value"),
     ("group_by", "attribute"),
     ("join", "sep"),
+    ("matching", "pat"),
     ("nth", "n"),
     ("pluck", "attribute"),
     ("range", "end"),

@@ -11,7 +11,7 @@ use super::{fail, kind};
 mod tests;
 
 /// The text of a scalar: a string, a number or a boolean.
-fn scalar(filter: &str, value: &Value) -> TeraResult<String> {
+pub fn scalar(filter: &str, value: &Value) -> TeraResult<String> {
     if value.is_string() || value.is_number() || value.is_bool() {
         return Ok(value.to_string());
     }

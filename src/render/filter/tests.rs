@@ -48,3 +48,32 @@ fn filters_reject_undefined_values() {
     let error = render("{{ [m.zone for m in web] | join(sep=',') }}").unwrap_err();
     assert_eq!(error, "join got an undefined value in a list or a map");
 }
+
+#[test]
+fn text_is_digested_encoded_and_matched() {
+    let cases = [
+        ("{{ 'a' | md5 }} {{ 1 | md5 }}", "0cc175b9c0f1b6a831c399e269772661 c4ca4238a0b923820dcc509a6f75849b"),
+        ("{{ 'é?>' | b64encode }} {{ '' | b64encode }}", "w6k/Pg== "),
+        ("{{ [m.name for m in web if m.name is matching(pat='[ab]:*')] | json }}", r#"["b:1","a:1"]"#),
+        ("{{ 'web10' is matching(pat='web?') }} {{ 'a/b' is matching(pat='*') }}", "false true"),
+        ("{{ 'web' is not matching(pat='WEB') }} {{ 80 is matching(pat='8*') }}", "true true"),
+    ];
+    for (template, expected) in cases {
+        assert_eq!(render(template).as_deref(), Ok(expected), "{template}");
+    }
+    let errors = [
+        ("{{ web[2].zone | md5 }}", "md5 got an undefined value"),
+        ("{{ web | b64encode }}", "b64encode takes a string or a number, but got a list: use one of its fields"),
+        ("{{ web[2].zone is matching(pat='*') }}", "matching got an undefined value"),
+        ("{{ 'a' is matching(pat='[') }}", "matching got an invalid pattern, [: invalid range pattern"),
+        ("{{ 'a' is matching(pat='*', x=1) }}", "matching takes pat, not x"),
+        ("{{ 'a' is ip(x=1) }}", "ip takes no arguments, but got x"),
+    ];
+    for (template, expected) in errors {
+        assert_eq!(render(template), Err(expected.into()), "{template}");
+    }
+    for pattern in ["^a", "a$"] {
+        let error = render(&format!("{{{{ 'a' is matching(pat='{pattern}') }}}}")).unwrap_err();
+        assert!(error.contains("not a regular expression"), "{error}");
+    }
+}
