@@ -60,7 +60,7 @@ fn await_main(pid: u32) {
     }
     let begun = run_time(pid);
     while (mask(pid, "SigBlk") | mask(pid, "SigCgt")) & bit(Signal::SIGHUP) == 0
-        && run_time(pid) - begun < Duration::from_micros(300)
+        && run_time(pid) < begun + Duration::from_micros(300)
     {
         std::thread::yield_now();
     }
