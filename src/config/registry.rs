@@ -1,7 +1,7 @@
 //! `[registry]`: the URL, credentials and TLS files of a registry.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -251,7 +251,7 @@ fn auth(table: &Table<'_>) -> Option<Auth> {
     Some(Auth { scheme: scheme?.to_owned(), file, secret })
 }
 
-/// Reads a credentials file: one line. Other users must not have access to the file, as ssh requires for keys.
+/// Reads a credentials file: one line. Other users must not have access to the file.
 fn secret(file: &Path) -> Result<Vec<u8>, ValueError> {
     let shown = file.display();
     let unread = |error: std::io::Error| {
@@ -260,11 +260,7 @@ fn secret(file: &Path) -> Result<Vec<u8>, ValueError> {
     };
     let opened = File::open(file).map_err(unread)?;
     // The mode of the open file. The path can refer to another file by now.
-    let mode = opened.metadata().map_err(unread)?.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        let message = format!("{shown} holds a password, but others may read or write it (mode {mode:04o})");
-        return Err(ValueError::new(message, format!("chmod 600 {shown}")));
-    }
+    private(file, "holds a password", &opened.metadata().map_err(unread)?)?;
     let mut bytes = Vec::new();
     opened.take(MAX_AUTH + 1).read_to_end(&mut bytes).map_err(unread)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
@@ -279,16 +275,15 @@ fn secret(file: &Path) -> Result<Vec<u8>, ValueError> {
     Ok(line.to_vec())
 }
 
-/// Checks that other users have no access to a private key. A group may read it, like `ssl-cert` on Debian.
-fn private(key: &Path) -> Result<(), ValueError> {
-    // A file that was removed meanwhile is reported when it is read.
-    let Ok(meta) = key.metadata() else { return Ok(()) };
-    let mode = meta.mode() & 0o7777;
+/// Checks that other users have no access to a secret. A group may read it, like `ssl-cert` on Debian and the group of
+/// a Secret in Kubernetes.
+fn private(file: &Path, what: &str, meta: &Metadata) -> Result<(), ValueError> {
+    let (mode, shown) = (meta.mode() & 0o7777, file.display());
     if mode & 0o027 == 0 {
         return Ok(());
     }
-    let message = format!("{} is a private key, but others may read or write it (mode {mode:04o})", key.display());
-    Err(ValueError::new(message, format!("chmod 640 {}", key.display())))
+    let message = format!("{shown} {what}, but others may read or write it (mode {mode:04o})");
+    Err(ValueError::new(message, format!("chmod 640 {shown}, or defaultMode: 0440 on a Secret of Kubernetes")))
 }
 
 /// `tls = { … }`.
@@ -311,8 +306,11 @@ fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
         Some(file)
     };
     let (ca, cert, key) = (file("ca"), file("cert"), file("key"));
-    if let (Some(value), Some(key)) = (table.get("key"), &key) {
-        value.accept(private(key));
+    // A file that was removed meanwhile is reported when it is read.
+    if let (Some(value), Some((key, meta))) =
+        (table.get("key"), key.as_ref().and_then(|key| Some((key, key.metadata().ok()?))))
+    {
+        value.accept(private(key, "is a private key", &meta));
     }
     for (one, other) in [("cert", "key"), ("key", "cert")] {
         if let (Some(value), None) = (table.get(one), table.get(other)) {

@@ -444,18 +444,18 @@ fn credentials_must_not_be_readable_by_others() {
             ("two.auth", "u:hunter2\nv:x\n"),
             ("user.auth", "hunter2\n"),
         ]);
-        home.mode("open.auth", 0o640).mode("two.auth", 0o600).mode("user.auth", 0o600);
+        home.mode("open.auth", 0o644).mode("two.auth", 0o600).mode("user.auth", 0o600);
         let told = home.told();
         assert!(!told.contains("hunter2"), "a password is shown: {told}");
         told
     }, @r#"
-    error: open.auth holds a password, but others may read or write it (mode 0640)
+    error: open.auth holds a password, but others may read or write it (mode 0644)
      --> rosterd.toml:3:37
       |
     3 | auth = [{ scheme = "digest", file = "open.auth" },
       |                                     ^^^^^^^^^^^
       |
-      = help: chmod 600 open.auth
+      = help: chmod 640 open.auth, or defaultMode: 0440 on a Secret of Kubernetes
 
     error: two.auth does not consist of one line with user:password
      --> rosterd.toml:4:29
@@ -550,16 +550,27 @@ tls = { ca = "no.pem", cert = "templates" }
 }
 
 #[test]
-fn a_private_key_must_not_be_readable_by_others() {
-    let config = "[registry]\nurl = \"zks://a\"\ntls = { cert = \"agent.pem\", key = \"agent.key\" }\n";
-    let home = Home::new(&[("rosterd.toml", config), ("agent.pem", ""), ("agent.key", "")]);
-    for (mode, is_refused) in
-        [(0o644, true), (0o660, true), (0o604, true), (0o640, false), (0o600, false), (0o400, false)]
-    {
-        home.mode("agent.key", mode);
-        let said = home.load().map_err(|problems| problems.to_string()).map(|_| ());
-        let words = format!("agent.key is a private key, but others may read or write it (mode {mode:04o})");
-        assert_eq!(said.as_ref().is_err_and(|said| said.contains(&words)), is_refused, "{mode:o}: {said:?}");
+fn a_secret_must_not_be_readable_by_others() {
+    let config = "[registry]\nurl = \"zks://a\"\ntls = { cert = \"agent.pem\", key = \"agent.key\" }\n\
+                  auth = [{ scheme = \"digest\", file = \"zk.auth\" }]\n";
+    let home = Home::new(&[("rosterd.toml", config), ("agent.pem", ""), ("agent.key", ""), ("zk.auth", "u:p\n")]);
+    for (file, what) in [("agent.key", "is a private key"), ("zk.auth", "holds a password")] {
+        home.mode("agent.key", 0o600).mode("zk.auth", 0o600);
+        for (mode, is_refused) in [
+            (0o644, true),
+            (0o660, true),
+            (0o604, true),
+            (0o640, false),
+            (0o440, false),
+            (0o600, false),
+            (0o400, false),
+        ] {
+            home.mode(file, mode);
+            let said = home.load().map_err(|problems| problems.to_string()).map(|_| ());
+            let words = format!("{file} {what}, but others may read or write it (mode {mode:04o})");
+            assert_eq!(said.is_err(), is_refused, "{mode:o}: {said:?}");
+            assert!(said.is_ok() || said.as_ref().is_err_and(|said| said.contains(&words)), "{mode:o}: {said:?}");
+        }
     }
 }
 
