@@ -9,7 +9,7 @@ use tokio::time::Interval;
 use tracing::debug;
 
 use crate::agent::supervisor::{Supervisor, SupervisorEvent};
-use crate::config::{TemplateConfig, delta};
+use crate::config::{self, TemplateConfig, delta};
 use crate::control::{PendingRequest, Server};
 use crate::decide::{Event, Input, RunMode};
 use crate::error::{Exit, Fatal};
@@ -119,7 +119,7 @@ pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Re
 /// # Errors
 /// Another agent holds the lock, or the directory cannot be used.
 pub async fn lock(setup: &Setup) -> Result<StateLock, Fatal> {
-    StateLock::acquire(&setup.config.agent.state_dir, LOCK_WAIT).await
+    StateLock::acquire(&setup.config.agent.state_dir, LOCK_WAIT, &setup.config.agent.trust).await
 }
 
 struct Agent {
@@ -244,7 +244,8 @@ impl Agent {
         }
         self.unblock_changed(&setup);
         let (old, new) = (&self.setup.config.agent, &setup.config.agent);
-        if (&old.name, &old.state_dir, old.log_format) != (&new.name, &new.state_dir, new.log_format) {
+        let fixed = |it: &config::Agent| (it.name.clone(), it.state_dir.clone(), it.trust.clone(), it.log_format);
+        if fixed(old) != fixed(new) {
             emit(Event::RestartRequired {});
         }
         self.template_watcher = TemplateWatcher::watch(&setup.config);

@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::agent::render::render;
 use crate::agent::{BlockedSignals, Signals, signals};
-use crate::config::{LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
+use crate::config::{LogFormat, Overrides, PathOverrides, Problems, RegistryConfig, RegistryUrl};
 use crate::control::PassRequest;
 use crate::decide::Event;
 use crate::error::{Exit, Fatal};
@@ -53,6 +53,12 @@ struct Global {
     #[arg(help = "URL of the registry (overrides the configuration): zk://a:2181,b:2181/chroot, zks://…, dir:PATH \
                   [env: ROSTERD_REGISTRY]")]
     registry: Option<String>,
+    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(help = "Path to the state directory (overrides the configuration) [env: ROSTERD_STATE_DIR]")]
+    state_dir: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(help = "Path to the control socket (overrides the configuration) [env: ROSTERD_SOCKET]")]
+    socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,7 +83,7 @@ enum Command {
     /// Pause the replacement of files
     Pause(agent_commands::PauseArgs),
     /// Resume the replacement of files
-    Resume(agent_commands::At),
+    Resume,
     /// Print the members of a path
     #[command(after_help = help::GET)]
     Get(get::GetArgs),
@@ -206,7 +212,7 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
         Command::Explain(args) => agent_commands::explain(&global, args).await,
         Command::Accept(args) => agent_commands::accept(&global, args).await,
         Command::Pause(args) => agent_commands::pause(&global, args).await,
-        Command::Resume(at) => agent_commands::resume(&global, &at).await,
+        Command::Resume => agent_commands::resume(&global).await,
         Command::Get(args) => {
             // Its notes give the reason of a failure, too.
             if !args.quiet {
@@ -282,16 +288,34 @@ impl Global {
             None if !templates.is_empty() && !default.exists() => None,
             None => Some(default.to_owned()),
         };
-        ConfigSource { file, registry: self.registry(), templates, program: None }
+        ConfigSource { file, registry: self.registry(), paths: self.paths(), templates, program: None }
     }
 
     /// The overrides from the environment and the command line, for commands that only read the configuration.
     fn overrides(&self) -> Overrides {
-        Overrides { registry: self.registry(), env: setup::environment(), host_name: host::name(), program: None }
+        Overrides {
+            registry: self.registry(),
+            env: setup::environment(),
+            host_name: host::name(),
+            paths: self.paths(),
+            program: None,
+        }
     }
 
     fn config(&self) -> Option<PathBuf> {
         self.config.clone().or_else(|| set("ROSTERD_CONFIG").map(PathBuf::from))
+    }
+
+    /// Relative paths start at the working directory.
+    fn paths(&self) -> PathOverrides {
+        let path = |option: &Option<PathBuf>, name| {
+            let path = option.clone().or_else(|| set(name).map(PathBuf::from))?;
+            Some(config::flags::working_dir().join(path))
+        };
+        PathOverrides {
+            state_dir: path(&self.state_dir, "ROSTERD_STATE_DIR"),
+            socket: path(&self.socket, "ROSTERD_SOCKET"),
+        }
     }
 
     fn registry(&self) -> Option<String> {

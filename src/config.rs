@@ -26,6 +26,7 @@ mod include;
 mod interpolate;
 pub mod keys;
 mod names;
+mod path;
 mod per_key;
 mod placing;
 mod post_write;
@@ -38,6 +39,7 @@ mod table;
 mod template;
 #[cfg(test)]
 mod tests;
+pub mod trust;
 mod unit;
 pub mod url;
 
@@ -50,7 +52,8 @@ pub use placing::{Block, MAX_BACKUPS, Method, Placing, Symlink};
 pub use post_write::Verify;
 pub use problem::{Problem, Problems};
 pub use registry::{Auth, RegistryConfig, Watches};
-pub use resolve::{Overrides, Refused, load, read};
+pub use resolve::{Overrides, PathOverrides, Refused, load, read};
+pub use trust::Trust;
 pub use unit::{NEEDS_UNIT, STAGED, UnitPaths, not_in_unit};
 pub use url::RegistryUrl;
 
@@ -102,6 +105,8 @@ pub struct Agent {
     pub state_dir: PathBuf,
     /// The directory of `src` and of included templates.
     pub template_dir: PathBuf,
+    /// Directories that are used although other users may write to them.
+    pub trust: Trust,
     /// The format of log lines.
     pub log_format: LogFormat,
 }

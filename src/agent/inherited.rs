@@ -29,7 +29,7 @@ impl Inherited {
     /// The system refuses a thread, or the file thread has failed.
     pub async fn recover(setup: &Setup) -> Result<Self, Fatal> {
         let state_dir = &setup.config.agent.state_dir;
-        let (writer, owned_files) = (start_writer()?, OwnedFiles::open(state_dir, Access::ReadWrite));
+        let (writer, owned_files) = (start_writer(setup)?, OwnedFiles::open(state_dir, Access::ReadWrite));
         let present = present(&setup.config.templates, &owned_files);
         let owed = files::recover(&writer, state_dir, present).await;
         let owed = owed.map_err(|setback| Fatal::new(Exit::Failed, setback.to_string()))?;
@@ -42,14 +42,17 @@ impl Inherited {
     /// The system refuses a thread.
     pub fn read(setup: &Setup) -> Result<Self, Fatal> {
         let open = || OwnedFiles::open(&setup.config.agent.state_dir, Access::ReadOnly);
-        let (writer, owned_files) = (start_writer()?, setup.stateful.then(open));
+        let (writer, owned_files) = (start_writer(setup)?, setup.stateful.then(open));
         Ok(Self { writer, access: Access::ReadOnly, owned_files, owed: Vec::new() })
     }
 }
 
 /// Starts the thread that writes files.
-fn start_writer() -> Result<Writer, Fatal> {
-    Writer::start().map_err(|why| Fatal::new(Exit::Failed, format!("start the thread that writes files: {why}")))
+fn start_writer(setup: &Setup) -> Result<Writer, Fatal> {
+    let writer = Writer::start()
+        .map_err(|why| Fatal::new(Exit::Failed, format!("start the thread that writes files: {why}")))?;
+    writer.trust(setup.config.agent.trust.clone());
+    Ok(writer)
 }
 
 /// The files of this configuration, and the existing files of keys.

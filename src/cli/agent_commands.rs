@@ -15,21 +15,11 @@ use crate::{config, control};
 /// The time limit for the answer of the agent.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The option for the socket.
-#[derive(Debug, Clone, Args)]
-pub struct At {
-    /// Path to the agent's control socket (overrides the configuration)
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-}
-
 /// The command line of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// The name of a template, roster or key
     name: String,
-    #[command(flatten)]
-    at: At,
 }
 
 /// The command line of `accept`.
@@ -37,8 +27,6 @@ pub struct ExplainArgs {
 pub struct AcceptArgs {
     /// The name of the roster
     roster: String,
-    #[command(flatten)]
-    at: At,
 }
 
 /// The command line of `pause`.
@@ -50,8 +38,6 @@ pub struct PauseArgs {
     /// The reason, shown by status and explain
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    #[command(flatten)]
-    at: At,
 }
 
 fn length(text: &str) -> Result<Duration, String> {
@@ -61,29 +47,29 @@ fn length(text: &str) -> Result<Duration, String> {
 
 /// Runs `explain`.
 pub async fn explain(global: &Global, args: ExplainArgs) -> Result<Exit, Fatal> {
-    print_message(send(global, &args.at, RequestBody::Explain { name: args.name }).await?)
+    print_message(send(global, RequestBody::Explain { name: args.name }).await?)
 }
 
 /// Runs `accept`.
 pub async fn accept(global: &Global, args: AcceptArgs) -> Result<Exit, Fatal> {
-    print_message(send(global, &args.at, RequestBody::Accept { roster: args.roster }).await?)
+    print_message(send(global, RequestBody::Accept { roster: args.roster }).await?)
 }
 
 /// Runs `pause`.
 pub async fn pause(global: &Global, args: PauseArgs) -> Result<Exit, Fatal> {
     let reason = args.reason.filter(|reason| !reason.trim().is_empty());
-    print_message(send(global, &args.at, RequestBody::Pause { length: args.length, reason }).await?)
+    print_message(send(global, RequestBody::Pause { length: args.length, reason }).await?)
 }
 
 /// Runs `resume`.
-pub async fn resume(global: &Global, at: &At) -> Result<Exit, Fatal> {
-    print_message(send(global, at, RequestBody::Resume).await?)
+pub async fn resume(global: &Global) -> Result<Exit, Fatal> {
+    print_message(send(global, RequestBody::Resume).await?)
 }
 
 /// Sends a request to the agent that the command line or the configuration selects.
-pub async fn send(global: &Global, at: &At, body: RequestBody) -> Result<Answer, Fatal> {
-    let socket = match &at.socket {
-        Some(socket) => socket.clone(),
+pub async fn send(global: &Global, body: RequestBody) -> Result<Answer, Fatal> {
+    let socket = match global.paths().socket {
+        Some(socket) => socket,
         None => configured(global)?,
     };
     control::send_request(&socket, body, TIMEOUT).await.map_err(|error| {

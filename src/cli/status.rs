@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use clap::Args;
 
 use super::Global;
-use super::agent_commands::{At, print, send};
+use super::agent_commands::{print, send};
 use crate::control::{Answer, RequestBody};
 use crate::error::{Exit, Fatal};
 use crate::log::{json_safe, plain};
@@ -28,13 +28,11 @@ pub struct StatusArgs {
     /// 3 (unknown: no agent answers)
     #[arg(long, conflicts_with = "json")]
     check: bool,
-    #[command(flatten)]
-    at: At,
 }
 
 /// Runs `status`, and returns the exit code.
 pub async fn status(global: &Global, args: StatusArgs) -> Result<u8, Fatal> {
-    let answer = ask(global, &args.at).await;
+    let answer = ask(global).await;
     if args.check {
         return check(answer);
     }
@@ -44,8 +42,8 @@ pub async fn status(global: &Global, args: StatusArgs) -> Result<u8, Fatal> {
     Ok(Exit::Done.code())
 }
 
-async fn ask(global: &Global, at: &At) -> Result<Status, Fatal> {
-    match send(global, at, RequestBody::Status).await? {
+async fn ask(global: &Global) -> Result<Status, Fatal> {
+    match send(global, RequestBody::Status).await? {
         Answer::Status(status) => Ok(*status),
         Answer::Message(message) => Err(Fatal::new(message.exit, message.text)),
         _ => Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: its version may differ; restart it")),

@@ -183,7 +183,7 @@ pub fn command(value: &Value<'_>) -> Option<Command> {
                 items.iter().enumerate().map(|(at, item)| argument(item, at).map(str::to_owned)).collect();
             let words = words.into_iter().collect::<Option<Vec<_>>>()?;
             if let Some(program) = words.first().map(Path::new).filter(|program| program.is_absolute()) {
-                check_permissions(program, "the program", value.report, &|wrong| value.reject(wrong));
+                check_permissions(program, "the program", None, value.report, &|wrong| value.reject(wrong));
             }
             Command::Exec(words)
         }

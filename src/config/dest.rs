@@ -1,9 +1,9 @@
 //! Checks destinations for conflicts.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use super::path::{canonical, normalized};
 use super::placing::{DestUse, Placing, Symlink};
 use super::problem::ValueError;
 
@@ -61,30 +61,6 @@ pub fn resolved(dest: &Path, placing: &Placing) -> PathBuf {
         (Some(directory), Some(name)) => canonical(directory).join(name),
         _ => normalized(dest),
     }
-}
-
-/// Resolves links in the part of the path that exists; the rest is normalized.
-pub fn canonical(path: &Path) -> PathBuf {
-    let reached = path.ancestors().find_map(|there| {
-        let rest = path.strip_prefix(there).ok()?;
-        Some(normalized(&fs::canonicalize(there).ok()?.join(rest)))
-    });
-    reached.unwrap_or_else(|| normalized(path))
-}
-
-/// Removes `.` and `..` without reading the file system.
-fn normalized(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            part => out.push(part),
-        }
-    }
-    out
 }
 
 /// Whether a destination, as written, is a directory.

@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::problem::{Problem, Report, ValueError, limit_syntax_errors, line_of};
+use super::trust::{Trust, judged};
 
 /// The maximum size of a configuration file, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -61,7 +62,6 @@ impl Source {
             }
         };
         let base = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
-        check_permissions(file, "the configuration file", report, &|wrong| whole(wrong));
         Some(Self { file: file.to_owned(), text: Arc::from(text), base, main })
     }
 
@@ -117,16 +117,22 @@ fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Rejects a path that is writable by everyone: whoever can write it can run commands. Returns a warning if the owner
-/// is neither root nor the current user. A missing path is not an error here.
-pub fn check_owner_and_mode(path: &Path, what: &str) -> Result<Option<String>, ValueError> {
+/// Rejects a path that is writable by everyone, unless it is on a read-only mount or trusted: whoever can write it can
+/// run commands. Without `trust`, it cannot be trusted. Returns a warning if the owner is neither root nor the current
+/// user. A missing path is not an error here.
+pub fn check_owner_and_mode(path: &Path, what: &str, trust: Option<&Trust>) -> Result<Option<String>, ValueError> {
     // /dev/null and pipes are writable by everyone by design.
-    let Some(meta) = std::fs::metadata(path).ok().filter(|meta| meta.is_file() || meta.is_dir()) else {
+    let Some(meta) = std::fs::metadata(judged(path)).ok().filter(|meta| meta.is_file() || meta.is_dir()) else {
         return Ok(None);
     };
     let shown = path.display();
     if meta.mode() & 0o002 != 0 {
-        return Err(ValueError::new(format!("{what} {shown} is writable by everyone"), format!("chmod o-w {shown}")));
+        if trust.cloned().unwrap_or_default().excuses(path) {
+            return Ok(None);
+        }
+        let more = if trust.is_some() { ", or add its directory to `trust` in [agent]" } else { "" };
+        let hint = format!("chmod o-w {shown}, or mount it read-only{more}");
+        return Err(ValueError::new(format!("{what} {shown} is writable by everyone"), hint));
     }
     let stranger = Some(meta.uid()).filter(|uid| *uid != 0 && *uid != Uid::effective().as_raw());
     Ok(stranger.map(|uid| {
@@ -138,8 +144,8 @@ pub fn check_owner_and_mode(path: &Path, what: &str) -> Result<Option<String>, V
 }
 
 /// Runs [`check_owner_and_mode`] and reports the result; `refuse` adds the position.
-pub fn check_permissions(path: &Path, what: &str, report: &Report, refuse: &dyn Fn(ValueError)) {
-    match check_owner_and_mode(path, what) {
+pub fn check_permissions(path: &Path, what: &str, trust: Option<&Trust>, report: &Report, refuse: &dyn Fn(ValueError)) {
+    match check_owner_and_mode(path, what, trust) {
         Ok(warning) => warning.into_iter().for_each(|warning| report.warn(warning)),
         Err(wrong) => refuse(wrong),
     }

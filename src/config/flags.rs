@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::command::{shell_path, unknown_placeholder};
-use super::dest::{canonical, is_directory, resolved};
+use super::dest::{is_directory, resolved};
 use super::file::check_owner_and_mode;
+use super::path::canonical;
 use super::problem::{Problem, Problems, ValueError};
-use super::resolve::{AGENT_NAME, Overrides};
+use super::resolve::{AGENT_NAME, Overrides, default_socket};
 use super::template::is_template;
-use super::{Agent, Command, Config, LogFormat, RegistryConfig, RegistryUrl, Reload, StatusConfig, TemplateConfig};
+use super::{
+    Agent, Command, Config, LogFormat, RegistryConfig, RegistryUrl, Reload, StatusConfig, TemplateConfig, Trust,
+};
 
 impl Config {
     /// A configuration without a file: the defaults and the registry of the overrides, without rosters and keys.
@@ -20,15 +23,17 @@ impl Config {
     pub fn without_file(overrides: &Overrides) -> Result<Self, Problems> {
         let url = overrides.registry.as_deref().map(|text| RegistryUrl::parse(text, &working_dir())).transpose();
         let url = url.map_err(|wrong| Problems(vec![Problem::whole("--registry or $ROSTERD_REGISTRY", wrong)]))?;
+        let paths = overrides.paths.clone();
         Ok(Self {
             registries: url.map(|url| Arc::new(RegistryConfig::new(url))).into_iter().collect(),
             agent: Agent {
                 name: AGENT_NAME.to_owned(),
-                state_dir: Path::new("/var/lib").join(AGENT_NAME),
+                state_dir: paths.state_dir.unwrap_or_else(|| Path::new("/var/lib").join(AGENT_NAME)),
                 template_dir: working_dir(),
+                trust: Trust::default(),
                 log_format: LogFormat::Text,
             },
-            status: StatusConfig::default(),
+            status: StatusConfig { socket: paths.socket.unwrap_or_else(|| default_socket(AGENT_NAME)), group: None },
             vars: serde_json::Map::new(),
             rosters: Vec::new(),
             wheres: Vec::new(),
@@ -48,7 +53,7 @@ impl Config {
         let at = |template: &TemplateConfig| resolved(&template.dest, &template.placing);
         let mut dests: BTreeSet<PathBuf> = self.templates.iter().map(|template| at(template)).collect();
         for spec in specs {
-            let read = template(spec, &working_dir()).and_then(|template| {
+            let read = template(spec, &working_dir(), &self.agent.trust).and_then(|template| {
                 if dests.insert(at(&template)) && names.insert(Arc::clone(&template.name)) {
                     return Ok(template);
                 }
@@ -70,7 +75,7 @@ pub fn working_dir() -> PathBuf {
 }
 
 /// Parses one `IN:OUT[:CMD]`. Everything after the second colon is the command.
-fn template(spec: &str, here: &Path) -> Result<TemplateConfig, ValueError> {
+fn template(spec: &str, here: &Path, trust: &Trust) -> Result<TemplateConfig, ValueError> {
     let mut parts = spec.splitn(3, ':');
     let (src, dest, command) = match (parts.next(), parts.next(), parts.next()) {
         (Some(src), Some(dest), command) if !src.is_empty() && !is_directory(dest) => (src, dest, command),
@@ -82,7 +87,7 @@ fn template(spec: &str, here: &Path) -> Result<TemplateConfig, ValueError> {
         }
     };
     is_template(src, &here.join(src), "IN is relative to the working directory")?;
-    check_owner_and_mode(&here.join(src), "the template")?;
+    check_owner_and_mode(&here.join(src), "the template", Some(trust))?;
     let dest = here.join(dest);
     if canonical(&here.join(src)) == canonical(&dest) {
         return Err(ValueError::new(format!("{spec:?} would overwrite its own template"), "use another OUT"));

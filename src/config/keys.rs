@@ -48,8 +48,11 @@ pub const AUTH: TableKeys = TableKeys { table: "[registry] auth", keys: &["schem
 pub const TLS: TableKeys = TableKeys { table: "[registry] tls", keys: &["ca", "cert", "key"], aliases: &[] };
 
 /// `[agent]`.
-pub const AGENT: TableKeys =
-    TableKeys { table: "[agent]", keys: &["name", "state_dir", "template_dir", "log_format", "on_stop"], aliases: &[] };
+pub const AGENT: TableKeys = TableKeys {
+    table: "[agent]",
+    keys: &["name", "state_dir", "template_dir", "trust", "log_format", "on_stop"],
+    aliases: &[],
+};
 
 /// `[status]`.
 pub const STATUS: TableKeys = TableKeys { table: "[status]", keys: &["socket", "group"], aliases: &[] };

@@ -15,9 +15,9 @@ use super::names::Names;
 use super::problem::{Problem, Problems, Report, ValueError};
 use super::registry::registries;
 use super::roster::RosterParser;
-use super::table::{Table, single};
+use super::table::{Table, Value, single};
 use super::template::{TemplateParser, group};
-use super::{Agent, Config, LogFormat, StatusConfig, scalar};
+use super::{Agent, Config, LogFormat, StatusConfig, Trust, scalar};
 use crate::model::digest::digest;
 
 /// The default of `[agent] name`.
@@ -35,9 +35,20 @@ pub struct Overrides {
     pub env: BTreeMap<String, String>,
     /// The value of `{{ host.name }}`.
     pub host_name: String,
+    /// Paths of the command line and the environment.
+    pub paths: PathOverrides,
     /// The program of `run -- CMD`; empty to use `[exec] cmd`; `None` for commands that run no program, which only
     /// check `[exec]`.
     pub program: Option<Vec<String>>,
+}
+
+/// Paths from the command line and the environment, which override those of the configuration; absolute.
+#[derive(Debug, Clone, Default)]
+pub struct PathOverrides {
+    /// `--state-dir` or `$ROSTERD_STATE_DIR`.
+    pub state_dir: Option<PathBuf>,
+    /// `--socket` or `$ROSTERD_SOCKET`.
+    pub socket: Option<PathBuf>,
 }
 
 /// A valid configuration and its warnings.
@@ -112,8 +123,8 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     reject_nested_includes(tops);
     let vars = vars(tops);
     let fill = Interpolation { vars: &vars, env: &overrides.env, host_name: &overrides.host_name, keeps_key: false };
-    let agent = agent(tops, report)?;
-    let status = status(tops, &agent);
+    let agent = agent(tops, &overrides.paths, report)?;
+    let status = status(tops, &agent, &overrides.paths, report);
     let registries = registries(tops, &fill, overrides.registry.as_deref(), report);
     let mut followed =
         RosterParser { fill: &fill, registries: &registries, names: Names::default(), wheres: Vec::new() };
@@ -121,11 +132,16 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let wheres = followed.wheres;
     let (names, mut dests) = (Names::default(), Dests::new(&agent.state_dir));
     for top in tops {
+        // The main file cannot vouch for itself.
+        let trust = Some(&agent.trust).filter(|_| !top.source.main);
+        check_permissions(&top.source.file, "the configuration file", trust, report, &|wrong| {
+            report.error(Problem::whole(&top.source.file, wrong));
+        });
         dests.add_input(&top.source.file, "a file of the configuration");
     }
     let roster_names = std::mem::take(&mut followed.names);
-    let template_dir = &agent.template_dir;
-    let mut parser = TemplateParser { fill: &fill, template_dir, rosters: &rosters, roster_names, names, dests };
+    let (template_dir, trust) = (&agent.template_dir, &agent.trust);
+    let mut parser = TemplateParser { fill: &fill, template_dir, trust, rosters: &rosters, roster_names, names, dests };
     let templates = parser.templates(tops, report);
     let exec = exec(tops, overrides.program.as_deref());
     let templates = if exec.is_some() { default_reload_to_program(templates) } else { templates };
@@ -189,7 +205,7 @@ fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
 }
 
 /// `[agent]`.
-fn agent(tops: &[Table<'_>], report: &Report) -> Option<Agent> {
+fn agent(tops: &[Table<'_>], paths: &PathOverrides, report: &Report) -> Option<Agent> {
     let main = tops.first()?.source;
     let table = single(tops, "agent").and_then(|value| value.section(&[&AGENT]));
     let get = |key| table.as_ref().and_then(|table| table.get(key));
@@ -198,7 +214,8 @@ fn agent(tops: &[Table<'_>], report: &Report) -> Option<Agent> {
     let dir_value = get("template_dir");
     let template_dir = dir_value.and_then(|value| value.path("\"templates\""));
     let template_dir = template_dir.unwrap_or_else(|| main.base.join("templates"));
-    check_permissions(&template_dir, "template_dir", report, &|wrong| match dir_value {
+    let trust = get("trust").map(|value| trust(&value)).unwrap_or_default();
+    check_permissions(&template_dir, "template_dir", Some(&trust), report, &|wrong| match dir_value {
         Some(value) => value.reject(wrong),
         None => report.error(Problem::whole(&main.file, wrong)),
     });
@@ -209,8 +226,19 @@ fn agent(tops: &[Table<'_>], report: &Report) -> Option<Agent> {
         // This version registers nothing, so both values have no effect.
         value.choice(&[("deregister", ()), ("keep", ())]);
     }
-    let state_dir = state_dir.unwrap_or_else(|| Path::new("/var/lib").join(&name));
-    Some(Agent { name, state_dir, template_dir, log_format })
+    let state_dir = paths.state_dir.clone().or(state_dir).unwrap_or_else(|| Path::new("/var/lib").join(&name));
+    Some(Agent { name, state_dir, template_dir, trust, log_format })
+}
+
+/// `trust = ["/path"]`, in the main file: an included file could otherwise vouch for itself.
+fn trust(value: &Value<'_>) -> Trust {
+    if !value.source.main {
+        let message = "an included file cannot trust directories: whoever can write it could trust their own";
+        value.reject(ValueError::new(message, "set `trust` in the main file"));
+        return Trust::default();
+    }
+    let items = value.items("[\"/etc/haproxy\"]").unwrap_or_default();
+    Trust::new(items.iter().filter_map(|item| item.path("\"/etc/haproxy\"")))
 }
 
 /// Checks the name of an agent, which becomes the name of a directory.
@@ -224,20 +252,30 @@ fn agent_name(text: &str) -> Result<String, ValueError> {
 }
 
 /// `[status]`.
-fn status(tops: &[Table<'_>], agent: &Agent) -> StatusConfig {
+fn status(tops: &[Table<'_>], agent: &Agent, paths: &PathOverrides, report: &Report) -> StatusConfig {
     let table = single(tops, "status").and_then(|value| value.section(&[&STATUS]));
     let get = |key| table.as_ref().and_then(|table| table.get(key));
     let socket = get("socket").and_then(|value| {
         let socket = value.path("\"/run/rosterd/rosterd.sock\"")?;
-        let length = socket.as_os_str().len();
-        if length > MAX_SOCKET {
-            let message = format!("the socket's path has {length} bytes; the maximum is {MAX_SOCKET}");
-            value.reject(ValueError::new(message, "write a shorter one, as in \"/run/rosterd/rosterd.sock\""));
-        }
+        value.accept(socket_fits(&socket));
         Some(socket)
     });
+    if let Some(Err(wrong)) = paths.socket.as_deref().map(socket_fits) {
+        report.error(Problem::whole("--socket or $ROSTERD_SOCKET", wrong));
+    }
     let group = get("group").and_then(|value| value.read(group, "\"adm\""));
+    let socket = paths.socket.clone().or(socket);
     StatusConfig { socket: socket.unwrap_or_else(|| default_socket(&agent.name)), group }
+}
+
+/// Checks the length of the path of a socket.
+fn socket_fits(socket: &Path) -> Result<(), ValueError> {
+    let length = socket.as_os_str().len();
+    if length <= MAX_SOCKET {
+        return Ok(());
+    }
+    let message = format!("the socket's path has {length} bytes; the maximum is {MAX_SOCKET}");
+    Err(ValueError::new(message, "write a shorter one, as in \"/run/rosterd/rosterd.sock\""))
 }
 
 /// The default of `[status] socket`.

@@ -18,6 +18,7 @@ use super::placing::{DestUse, placing};
 use super::post_write::{on_reload_failure, roll_back_as_one, verify};
 use super::problem::{Report, ValueError};
 use super::table::{Table, Value};
+use super::trust::Trust;
 use super::unit::{STAGED, check_staged, unit};
 use super::{Command, Each, OnDrift, Placeholder, Reload, RosterConfig, TemplateConfig, per_key, scalar};
 
@@ -30,6 +31,8 @@ pub struct TemplateParser<'a> {
     pub fill: &'a Interpolation<'a>,
     /// The template directory.
     pub template_dir: &'a Path,
+    /// Directories that are used although other users may write to them.
+    pub trust: &'a Trust,
     /// Every roster.
     pub rosters: &'a [Arc<RosterConfig>],
     /// The names of rosters and keys.
@@ -148,7 +151,7 @@ impl TemplateParser<'_> {
         let file = self.template_dir.join(src);
         let hint = format!("src is relative to template_dir, which is {}", self.template_dir.display());
         value.accept(is_template(src, &file, &hint))?;
-        check_permissions(&file, "the template", report, &|wrong| value.reject(wrong));
+        check_permissions(&file, "the template", Some(self.trust), report, &|wrong| value.reject(wrong));
         Some(PathBuf::from(src))
     }
 

@@ -10,6 +10,7 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use crate::config::StatusConfig;
 use crate::decide::Event;
 use crate::error::Setback;
+use crate::error::os::unwritable;
 use crate::log::emit;
 
 #[cfg(test)]
@@ -110,8 +111,9 @@ async fn remove_stale(path: &Path) -> Result<(), Setback> {
 
 fn io_error(tried: String, why: &io::Error) -> Setback {
     let setback = Setback::new(tried, why);
-    if why.kind() == io::ErrorKind::PermissionDenied {
-        return setback.hint("let the agent's user write to this directory, or set another `socket` in [status]");
+    let way = "set `socket` in [status], --socket or $ROSTERD_SOCKET to a path in a directory that rosterd may write";
+    match unwritable(why, way) {
+        Some(hint) => setback.hint(hint),
+        None => setback,
     }
-    setback
 }

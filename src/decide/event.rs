@@ -117,6 +117,7 @@ events! {
     ConfigLoaded = config_loaded Info "configuration loaded" { roster_count: usize, key_count: usize, template_count: usize, changes: Option<usize> }
     ConfigValid = config_valid Info "configuration is valid" { roster_count: usize, key_count: usize, template_count: usize }
     ConfigChanged = config_changed Info "configuration changed" { change: String }
+    DirectoryTrusted = directory_trusted Info "directory is trusted, whoever may write to it" { dir: PathBuf }
     ConfigWarning = config_warning Warn "configuration warning" { reason: String }
     ConfigRefused = config_refused Error "configuration rejected; the previous one is still in use" { reason: String }
     ConfigReread = config_reread Info "reading the configuration again for a render request" {}

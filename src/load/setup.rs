@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config;
-use crate::config::{Config, Each, Overrides, Problems, Refused, TemplateConfig};
+use crate::config::{Config, Each, Overrides, PathOverrides, Problems, Refused, TemplateConfig};
 use crate::decide::{Event, Needs, Plan, Planned, TemplatePlan};
 use crate::load::host::{Host, ThisHost};
 use crate::log::emit;
@@ -23,6 +23,8 @@ pub struct ConfigSource {
     pub file: Option<PathBuf>,
     /// `--registry`.
     pub registry: Option<String>,
+    /// `--state-dir` and `--socket`.
+    pub paths: PathOverrides,
     /// `--template IN:OUT[:CMD]`, in addition to those of the file.
     pub templates: Vec<String>,
     /// `run -- CMD`; empty if not given; `None` for commands that run no program.
@@ -57,6 +59,7 @@ impl Setup {
             registry: source.registry.clone(),
             env: environment(),
             host_name: host.name.clone(),
+            paths: source.paths.clone(),
             program: source.program.clone(),
         };
         let (mut config, warnings, written) = match &source.file {
@@ -82,8 +85,11 @@ impl Setup {
         Ok(Self { config, library: Arc::new(library), host, warnings, stateful: source.file.is_some(), written })
     }
 
-    /// Logs the warnings of the configuration and its templates.
+    /// Logs the trusted directories, and the warnings of the configuration and its templates.
     pub fn warn(&self) {
+        for dir in self.config.agent.trust.directories() {
+            emit(Event::DirectoryTrusted { dir: dir.clone() });
+        }
         for reason in self.warnings.iter().chain(self.library.warnings()) {
             emit(Event::ConfigWarning { reason: reason.clone() });
         }

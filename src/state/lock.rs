@@ -11,12 +11,13 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::Uid;
 use tokio::time::{Instant, sleep};
 
+use crate::config::Trust;
 use crate::decide::Event;
 use crate::error::{Exit, Fatal};
 use crate::log::emit;
 use crate::state::append_log::durable::{create_directory, sync_ancestors};
 
-use crate::error::os::os_error;
+use crate::error::os::{os_error, unwritable};
 
 /// The lock's name in the state directory.
 const NAME: &str = "lock";
@@ -29,21 +30,22 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct StateLock {
     file: Flock<File>,
     path: PathBuf,
+    trust: Trust,
 }
 
 impl StateLock {
     /// Locks a state directory, which is created (0700) if it is missing. Waits up to `wait` for another agent to
-    /// release it. Dropping the future stops waiting.
+    /// release it. Dropping the future stops waiting. A directory in `trust` may be world-writable.
     ///
     /// # Errors
     /// [`Exit::Locked`] if another agent still holds it, with its pid; [`Exit::Failed`] if the directory
     /// cannot be used.
-    pub async fn acquire(state_dir: &Path, wait: Duration) -> Result<Self, Fatal> {
-        prepare(state_dir)?;
+    pub async fn acquire(state_dir: &Path, wait: Duration, trust: &Trust) -> Result<Self, Fatal> {
+        prepare(state_dir, trust)?;
         let path = state_dir.join(NAME);
         let end = Instant::now() + wait;
         loop {
-            let holder = match attempt(&path)? {
+            let holder = match attempt(&path, trust)? {
                 Attempt::Locked(lock) => return Ok(lock),
                 Attempt::Gone => continue,
                 Attempt::Held(holder) => holder,
@@ -61,7 +63,7 @@ impl StateLock {
             return;
         }
         let state_dir = self.path.parent().unwrap_or(&self.path).to_owned();
-        match prepare(&state_dir).and_then(|()| attempt(&self.path)) {
+        match prepare(&state_dir, &self.trust).and_then(|()| attempt(&self.path, &self.trust)) {
             Ok(Attempt::Locked(lock)) => {
                 *self = lock;
                 emit(Event::StateDirReplaced { dir: state_dir });
@@ -108,7 +110,7 @@ enum Attempt {
     Held(String),
 }
 
-fn attempt(path: &Path) -> Result<Attempt, Fatal> {
+fn attempt(path: &Path, trust: &Trust) -> Result<Attempt, Fatal> {
     let state_dir = path.parent().unwrap_or(path);
     let failed = |error: io::Error| unusable(format!("lock {}", path.display()), state_dir, error);
     let file = OpenOptions::new()
@@ -133,10 +135,10 @@ fn attempt(path: &Path) -> Result<Attempt, Fatal> {
     }
     // A full disk may have no space for the pid, which only informs others.
     let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(Attempt::Locked(StateLock { file, path: path.to_owned() }))
+    Ok(Attempt::Locked(StateLock { file, path: path.to_owned(), trust: trust.clone() }))
 }
 
-fn prepare(state_dir: &Path) -> Result<(), Fatal> {
+fn prepare(state_dir: &Path, trust: &Trust) -> Result<(), Fatal> {
     let tried = || format!("use the state directory {}", state_dir.display());
     create_directory(state_dir).map_err(|error| unusable(tried(), state_dir, error))?;
     if !state_dir.join(NAME).exists() {
@@ -144,9 +146,10 @@ fn prepare(state_dir: &Path) -> Result<(), Fatal> {
         sync_ancestors(state_dir).map_err(|error| unusable(tried(), state_dir, error))?;
     }
     let now = std::fs::metadata(state_dir).map_err(|error| unusable(tried(), state_dir, error))?;
-    if now.mode() & 0o002 != 0 {
+    if now.mode() & 0o002 != 0 && !trust.excuses(state_dir) {
         let message = format!(
-            "{}: it is world-writable, so any user could change the agent's state (chmod 0700 {})",
+            "{0}: it is world-writable, so any user could change the agent's state (chmod 0700 {1}, set state_dir \
+             in [agent] to a new directory in it, or add it to `trust`)",
             tried(),
             state_dir.display()
         );
@@ -157,12 +160,17 @@ fn prepare(state_dir: &Path) -> Result<(), Fatal> {
 
 fn unusable(tried: String, state_dir: &Path, error: io::Error) -> Fatal {
     let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let denied = unwritable(
+        &error,
+        "set state_dir in [agent], --state-dir or $ROSTERD_STATE_DIR to a directory that rosterd may write",
+    );
     let setback = os_error(tried, error);
     if let Some((_, reason)) = not_owned(state_dir).filter(|_| is_denied) {
         return Fatal::new(Exit::Failed, setback.hint(reason).to_string());
     }
     let way = "set another state_dir in [agent], or give the agent's user access to this one";
-    let setback = if setback.hint.is_some() { setback } else { setback.hint(way) };
+    let hint = denied.or_else(|| setback.hint.clone()).unwrap_or_else(|| way.to_owned());
+    let setback = setback.hint(hint);
     Fatal::new(Exit::Failed, setback.to_string())
 }
 

@@ -12,8 +12,10 @@ use std::path::{Component, Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, mkdirat};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{Uid, fsync};
 
+use crate::config::Trust;
 use crate::error::Setback;
 
 use crate::error::os::os_error;
@@ -39,6 +41,8 @@ pub struct Directory {
 #[derive(Debug, Default)]
 pub struct DirectoryCache {
     known: HashMap<PathBuf, PathBuf>,
+    /// Directories that are used although other users may write to them.
+    pub trust: Trust,
 }
 
 impl DirectoryCache {
@@ -50,17 +54,17 @@ impl DirectoryCache {
     /// Opens a directory; `None` if it does not exist.
     pub fn open(&mut self, path: &Path) -> Result<Option<Directory>, Setback> {
         let real = if let Some(real) = self.known.get(path) {
-            verify_unchanged(path, real)?;
+            verify_unchanged(path, real, &self.trust)?;
             real.clone()
         } else {
-            let reached = walk(path, Links::Followed)?;
+            let reached = walk(path, Links::Followed, &self.trust)?;
             if !reached.missing.is_empty() {
                 return Ok(None);
             }
             self.known.insert(path.to_owned(), reached.real.clone());
             reached.real
         };
-        open_without_links(&real, path)
+        open_without_links(&real, path, &self.trust)
     }
 
     /// Makes a directory and its missing parents, and syncs each parent.
@@ -70,7 +74,7 @@ impl DirectoryCache {
             Some(real) => (real.as_path(), Links::Refused),
             None => (path, Links::Followed),
         };
-        let Walked { mut handle, real: mut made, missing } = walk(path, links)?;
+        let Walked { mut handle, real: mut made, missing } = walk(path, links, &self.trust)?;
         for name in missing {
             made.push(&name);
             let failed = |errno| os_error(format!("create the directory {}", made.display()), errno);
@@ -94,13 +98,13 @@ impl DirectoryCache {
             }
         }
         let handle = reopened(&handle).map_err(|errno| directory_error(path, errno))?;
-        let stat = check_directory_mode(&handle, path)?;
+        let stat = check_directory_mode(&handle, &made, &self.trust)?;
         Ok(Directory { handle, stat, real: made })
     }
 }
 
 /// Opens a directory by its real path; messages call it `path`. `None` if it does not exist.
-pub fn open_without_links(real: &Path, path: &Path) -> Result<Option<Directory>, Setback> {
+pub fn open_without_links(real: &Path, path: &Path, trust: &Trust) -> Result<Option<Directory>, Setback> {
     let how = OpenHow::new().flags(directory_flags()).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
     let handle = match openat2(AT_FDCWD, real, how) {
         Ok(handle) => handle,
@@ -108,7 +112,7 @@ pub fn open_without_links(real: &Path, path: &Path) -> Result<Option<Directory>,
         // Without openat2 (Linux before 5.6, or a seccomp filter) each component is opened in turn. That also finds the
         // component that became a link or is no directory.
         Err(Errno::ENOSYS | Errno::EPERM | Errno::ELOOP | Errno::ENOTDIR) => {
-            let reached = walk(real, Links::Refused)?;
+            let reached = walk(real, Links::Refused, trust)?;
             if !reached.missing.is_empty() {
                 return Ok(None);
             }
@@ -116,7 +120,7 @@ pub fn open_without_links(real: &Path, path: &Path) -> Result<Option<Directory>,
         }
         Err(errno) => return Err(directory_error(path, errno)),
     };
-    let stat = check_directory_mode(&handle, path)?;
+    let stat = check_directory_mode(&handle, real, trust)?;
     Ok(Some(Directory { handle, stat, real: real.to_owned() }))
 }
 
@@ -138,11 +142,11 @@ struct Walked {
 }
 
 /// Walks a path from the root, opening each component relative to the one before.
-fn walk(path: &Path, links: Links) -> Result<Walked, Setback> {
+fn walk(path: &Path, links: Links, trust: &Trust) -> Result<Walked, Setback> {
     let failed = |errno| directory_error(path, errno);
     let root = || open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed);
     let (mut handle, mut real, mut followed) = (root()?, PathBuf::from("/"), 0);
-    let mut stat = check_directory_mode(&handle, &real)?;
+    let mut stat = check_directory_mode(&handle, &real, trust)?;
     let mut ahead = parts(path);
     while let Some(name) = ahead.pop() {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -165,7 +169,7 @@ fn walk(path: &Path, links: Links) -> Result<Walked, Setback> {
                 if links == Links::Refused {
                     return Err(link_error(&link, target));
                 }
-                check_link_owner(&link, target, &stat, &there)?;
+                check_link_owner(&link, target, &stat, &there, trust)?;
                 followed += 1;
                 if followed > MAX_LINKS {
                     return Err(failed(Errno::ELOOP));
@@ -180,18 +184,18 @@ fn walk(path: &Path, links: Links) -> Result<Walked, Setback> {
             _ => return Err(failed(Errno::ENOTDIR)),
         }
         handle = next;
-        stat = check_directory_mode(&handle, &real)?;
+        stat = check_directory_mode(&handle, &real, trust)?;
     }
     Ok(Walked { handle, real, missing: ahead })
 }
 
 /// Fails if a path with links now resolves elsewhere: the file would be written where it is not expected, and a changed
 /// link is not followed without consent.
-fn verify_unchanged(path: &Path, real: &Path) -> Result<(), Setback> {
+fn verify_unchanged(path: &Path, real: &Path, trust: &Trust) -> Result<(), Setback> {
     if path == real {
         return Ok(());
     }
-    let Walked { real: mut now, missing, .. } = walk(path, Links::Followed)?;
+    let Walked { real: mut now, missing, .. } = walk(path, Links::Followed, trust)?;
     now.extend(missing);
     if now == real {
         return Ok(());
@@ -235,12 +239,18 @@ fn link_error(link: &Path, target: &Path) -> Setback {
 }
 
 /// As root, refuses a link that another user made or can replace: it may lead to where that user must not write. In a
-/// sticky directory such as `/tmp`, other users can only make links that they own.
-pub fn check_link_owner(link: &Path, target: &Path, directory: &FileStat, own: &FileStat) -> Result<(), Setback> {
+/// sticky directory such as `/tmp`, other users can only make links that they own. `link` has no other links in it.
+pub fn check_link_owner(
+    link: &Path,
+    target: &Path,
+    directory: &FileStat,
+    own: &FileStat,
+    trust: &Trust,
+) -> Result<(), Setback> {
     let me = Uid::effective();
     let is_ours = |stat: &FileStat| stat.st_uid == 0 || stat.st_uid == me.as_raw();
     let is_shared = directory.st_mode & 0o022 != 0 && directory.st_mode & 0o1000 == 0;
-    if !me.is_root() || is_ours(own) && is_ours(directory) && !is_shared {
+    if !me.is_root() || is_ours(own) && is_ours(directory) && !is_shared || trust.covers(link) {
         return Ok(());
     }
     let why = format!(
@@ -253,14 +263,18 @@ pub fn check_link_owner(link: &Path, target: &Path, directory: &FileStat, own: &
 }
 
 /// As root, refuses a directory in which every user may replace files: they could replace the staged file between its
-/// check and the rename. The sticky bit, as on `/tmp`, prevents that. Returns the state of the directory.
-fn check_directory_mode(directory: &OwnedFd, path: &Path) -> Result<FileStat, Setback> {
+/// check and the rename. The sticky bit, as on `/tmp`, prevents that, and so does a read-only mount. Returns the state of
+/// the directory. `path` has no links.
+fn check_directory_mode(directory: &OwnedFd, path: &Path, trust: &Trust) -> Result<FileStat, Setback> {
     let tried = || format!("write to the directory {}", path.display());
     let stat = fstat(directory).map_err(|errno| os_error(tried(), errno))?;
     let open_to_all = stat.st_mode & 0o002 != 0 && stat.st_mode & 0o1000 == 0;
-    if open_to_all && Uid::effective().is_root() {
+    let is_read_only = || fstatvfs(directory).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_RDONLY));
+    if open_to_all && Uid::effective().is_root() && !trust.covers(path) && !is_read_only() {
         let why = "it is world-writable: any user could replace the file, and the agent runs as root";
-        return Err(Setback::new(tried(), why).hint(format!("chmod o-w {}", path.display())));
+        return Err(
+            Setback::new(tried(), why).hint(format!("chmod o-w {0}, or add {0} to `trust` in [agent]", path.display()))
+        );
     }
     Ok(stat)
 }

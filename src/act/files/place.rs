@@ -15,7 +15,7 @@ use nix::libc::{dev_t, ino_t};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::Uid;
 
-use crate::config::{Symlink, TemplateConfig};
+use crate::config::{Symlink, TemplateConfig, Trust};
 use crate::error::Setback;
 use crate::model::digest::digest_bytes;
 use crate::state::journal::{Entry, ModeAndOwner, OnDisk};
@@ -43,6 +43,8 @@ pub struct Place {
     pub dest: PathBuf,
     /// In a world-writable directory, the users whose files may be replaced.
     allowed_owners: Option<Vec<u32>>,
+    /// Directories that are used although other users may write to them.
+    trust: Trust,
 }
 
 /// The current file at a destination: regular, with one name.
@@ -92,7 +94,9 @@ impl Place {
     /// Opens the directory of a path; `None` if it does not exist.
     pub fn open(path: &Path, directories: &mut DirectoryCache) -> Result<Option<Self>, Setback> {
         let (directory_path, name) = split(path)?;
-        Ok(directories.open(directory_path)?.map(|directory| Self::new(directory, directory_path, name, path)))
+        Ok(directories
+            .open(directory_path)?
+            .map(|directory| Self::new(directory, directory_path, name, path, &directories.trust)))
     }
 
     /// Opens a destination's directory, and makes it first if it is missing and `make_dirs` is set.
@@ -101,7 +105,8 @@ impl Place {
             Ok(place) => Ok(place),
             Err(path_now) => {
                 let (directory_path, name) = split(&path_now)?;
-                Ok(Self::new(directories.make(directory_path)?, directory_path, name, &path_now).for_template(template))
+                let directory = directories.make(directory_path)?;
+                Ok(Self::new(directory, directory_path, name, &path_now, &directories.trust).for_template(template))
             }
         }
     }
@@ -111,9 +116,9 @@ impl Place {
         let dest = self.directory_path.join(&name);
         let directory =
             self.directory.try_clone().map_err(|error| os_error(format!("write {}", dest.display()), error))?;
-        let (directory_path, real, allowed_owners) =
-            (self.directory_path.clone(), self.real.clone(), self.allowed_owners.clone());
-        Ok(Self { directory, directory_path, real, name, dest, allowed_owners, ..*self })
+        let (directory_path, real) = (self.directory_path.clone(), self.real.clone());
+        let (allowed_owners, trust) = (self.allowed_owners.clone(), self.trust.clone());
+        Ok(Self { directory, directory_path, real, name, dest, allowed_owners, trust, ..*self })
     }
 
     /// The target of the destination, if it is a link.
@@ -126,7 +131,7 @@ impl Place {
         };
         let target = readlinkat(&self.directory, self.name.as_os_str()).map_err(failed)?;
         let directory = fstat(&self.directory).map_err(failed)?;
-        check_link_owner(&self.dest, Path::new(&target), &directory, &own)?;
+        check_link_owner(&self.real_path(), Path::new(&target), &directory, &own, &self.trust)?;
         Ok(Some(self.real.join(target)))
     }
 
@@ -140,8 +145,8 @@ impl Place {
         self.real.join(&self.name)
     }
 
-    fn new(directory: Directory, directory_path: &Path, name: &OsStr, dest: &Path) -> Self {
-        let is_world_writable = directory.stat.st_mode & 0o002 != 0;
+    fn new(directory: Directory, directory_path: &Path, name: &OsStr, dest: &Path, trust: &Trust) -> Self {
+        let is_world_writable = directory.stat.st_mode & 0o002 != 0 && !trust.covers(&directory.real);
         Self {
             allowed_owners: is_world_writable.then(|| vec![0, Uid::effective().as_raw(), directory.stat.st_uid]),
             id: (directory.stat.st_dev, directory.stat.st_ino),
@@ -150,6 +155,7 @@ impl Place {
             real: directory.real,
             name: name.to_owned(),
             dest: dest.to_owned(),
+            trust: trust.clone(),
         }
     }
 
@@ -226,7 +232,7 @@ impl Place {
 
     /// Fails if the directory's path no longer leads to the open directory.
     pub fn verify_directory(&self) -> Result<(), Setback> {
-        let named = open_without_links(&self.real, &self.directory_path)?
+        let named = open_without_links(&self.real, &self.directory_path, &self.trust)?
             .ok_or_else(|| directory_error(&self.directory_path, Errno::ENOENT))?;
         if self.id == (named.stat.st_dev, named.stat.st_ino) {
             return Ok(());

@@ -25,7 +25,7 @@ use super::fingerprint::is_same;
 use super::leftovers::{Tag, remove_staged};
 use super::place::{ExistingFile, Place};
 use super::{attributes, leftovers, ownership};
-use crate::error::os::os_error;
+use crate::error::os::{os_error, unwritable};
 use crate::state::journal::{ModeAndOwner, Owner};
 
 /// The mode of a new file if none is configured.
@@ -193,14 +193,12 @@ impl Staged {
         let path = elsewhere.as_ref().map_or(&place.directory_path, |(_, path)| path);
         let (file, name) = created.map_err(|errno| {
             let setback = os_error(format!("create a file in {}", path.display()), errno);
-            let uid = Uid::effective();
-            if !matches!(errno, Errno::EACCES | Errno::EPERM) || uid.is_root() {
-                return setback;
+            let way = "let rosterd write to the directory, or, if it may write the file itself, set write = \"inplace\" on \
+                       the template";
+            match unwritable(&errno.into(), way) {
+                Some(hint) => setback.hint(hint),
+                None => setback,
             }
-            setback.hint(format!(
-                "rosterd runs as uid {uid}: let it write to the directory, or, if it may write the file itself, set \
-                 write = \"inplace\" on the template"
-            ))
         })?;
         let mut staged = Self::new(place, name);
         staged.elsewhere = elsewhere;

@@ -13,7 +13,7 @@ use std::{io, thread};
 
 use tokio::sync::oneshot;
 
-use crate::config::TemplateConfig;
+use crate::config::{TemplateConfig, Trust};
 use crate::error::Setback;
 
 use super::batch_commit::{BatchCommit, Commit, catch_panic};
@@ -126,6 +126,11 @@ impl Writer {
                 journal.ensure_exists();
             }
         })));
+    }
+
+    /// Uses these directories although other users may write to them.
+    pub fn trust(&self, trust: Trust) {
+        self.send(Job::Other(Box::new(move |state| state.directories.trust = trust)));
     }
 
     /// Forgets the real paths of directories, for a new configuration: later publications follow links again.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fs, thread};
 
 use crate::act::files::{Comparison, compare};
-use crate::config::{Command, Method};
+use crate::config::{Command, Method, Trust};
 use crate::decide::{Outcome, Stage};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, mkfifo};
@@ -208,6 +208,9 @@ async fn root_refuses_a_world_writable_directory() {
     }
     template = bench.template("f");
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    set_mode(bench.directory.path(), 0o777);
+    bench.writer.trust(Trust::new([bench.directory.path().to_owned()]));
+    assert_eq!(bench.publish(&template, b"newer").await, Outcome::Replaced, "it is trusted");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::act::files::{CurrentConfig, Writer, compare, publish, recover};
-use crate::config::{Block, TemplateConfig};
+use crate::config::{Block, TemplateConfig, Trust};
 use crate::decide::{Event, Outcome};
 use crate::error::Exit;
 use crate::state::lock::StateLock;
@@ -21,10 +21,10 @@ const WAIT: Duration = Duration::from_millis(200);
 async fn the_second_agent_names_the_pid_of_the_first() {
     let bench = Bench::new();
     let state = bench.path("a/state");
-    let first = StateLock::acquire(&state, WAIT).await.unwrap();
+    let first = StateLock::acquire(&state, WAIT, &Trust::default()).await.unwrap();
     assert_eq!((mode(&state), mode(&state.join("lock"))), (0o700, 0o600));
     let begun = Instant::now();
-    let fatal = StateLock::acquire(&state, WAIT).await.unwrap_err();
+    let fatal = StateLock::acquire(&state, WAIT, &Trust::default()).await.unwrap_err();
     assert!(begun.elapsed() >= WAIT);
     assert_eq!(fatal.exit, Exit::Locked);
     let pid = std::process::id();
@@ -36,7 +36,7 @@ async fn the_second_agent_names_the_pid_of_the_first() {
     assert_eq!(fatal.message, expected);
     drop(first);
     assert!(state.join("lock").exists());
-    StateLock::acquire(&state, Duration::ZERO).await.unwrap();
+    StateLock::acquire(&state, Duration::ZERO, &Trust::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -57,9 +57,10 @@ async fn a_lock_is_released_however_its_process_ends() {
     );
     let pid = holder.0.id();
     until("the lock is held", || fs::read_to_string(&lock).is_ok_and(|text| text.trim() == pid.to_string())).await;
-    let fatal = StateLock::acquire(bench.directory.path(), Duration::ZERO).await.unwrap_err();
+    let fatal = StateLock::acquire(bench.directory.path(), Duration::ZERO, &Trust::default()).await.unwrap_err();
     assert!(fatal.message.contains(&format!("process {pid},")), "{fatal}");
-    let waiting = StateLock::acquire(bench.directory.path(), Duration::from_secs(10));
+    let trust = Trust::default();
+    let waiting = StateLock::acquire(bench.directory.path(), Duration::from_secs(10), &trust);
     let (lock_now, ()) = tokio::join!(waiting, async {
         // KILL, as `Ended` sends it: nothing of the holder runs any more.
         drop(holder);
@@ -89,10 +90,12 @@ async fn an_unusable_state_directory_is_reported_with_a_remedy() {
         cases.push(("barred/state", "Permission denied"));
     }
     for (name, part) in cases {
-        let fatal = StateLock::acquire(&bench.path(name), Duration::ZERO).await.unwrap_err();
+        let fatal = StateLock::acquire(&bench.path(name), Duration::ZERO, &Trust::default()).await.unwrap_err();
         assert_eq!(fatal.exit, Exit::Failed);
         assert!(fatal.message.contains(part) && fatal.message.contains(name), "{fatal}");
     }
+    let open = bench.path("open");
+    StateLock::acquire(&open, Duration::ZERO, &Trust::new([open.clone()])).await.unwrap();
 }
 
 /// An agent with a state directory and its files in the bench's directory.
@@ -103,7 +106,7 @@ struct Agent {
 
 impl Agent {
     async fn new(state_dir: &Path) -> Self {
-        let lock = StateLock::acquire(state_dir, Duration::ZERO).await.unwrap();
+        let lock = StateLock::acquire(state_dir, Duration::ZERO, &Trust::default()).await.unwrap();
         let writer = Writer::start().unwrap();
         recover(&writer, state_dir, CurrentConfig { templates: Vec::new(), files: Vec::new() }).await.unwrap();
         Self { writer, lock }
@@ -159,7 +162,7 @@ async fn a_new_state_directory_is_synced_before_it_is_used() {
         let (mut tries, mut refused) = (0, 0);
         while tries == refused {
             tries += 1;
-            refused += usize::from(StateLock::acquire(&state, WAIT).await.is_err());
+            refused += usize::from(StateLock::acquire(&state, WAIT, &Trust::default()).await.is_err());
         }
         assert_eq!(refused, 2);
         return;
@@ -185,7 +188,7 @@ async fn state_that_root_left_is_reported_with_the_command_that_returns_it() {
     if !is_root() || is_again() {
         let Some(state) = std::env::var_os(STATE).map(std::path::PathBuf::from) else { return };
         let mut events = crate::log::subscribe();
-        let said = match StateLock::acquire(&state, Duration::ZERO).await {
+        let said = match StateLock::acquire(&state, Duration::ZERO, &Trust::default()).await {
             Err(fatal) => fatal.message,
             Ok(_) => match &*events.try_recv().unwrap() {
                 Event::StateNotOwned { reason, .. } => reason.clone(),
@@ -202,7 +205,7 @@ async fn state_that_root_left_is_reported_with_the_command_that_returns_it() {
     let names = ["all of it", "the lock", "the rosters"];
     for (at, name) in names.iter().enumerate() {
         let state = bench.path(name);
-        drop(StateLock::acquire(&state, Duration::ZERO).await.unwrap());
+        drop(StateLock::acquire(&state, Duration::ZERO, &Trust::default()).await.unwrap());
         // Root rendered once where another user's agent runs.
         fs::create_dir(state.join("rosters")).unwrap();
         for path in [state.clone(), state.join("lock")].iter().take(at) {

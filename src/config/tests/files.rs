@@ -1,8 +1,10 @@
 //! Errors in whole files, in their TOML and in their keys.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use super::{Home, told};
+use crate::config::{Overrides, PathOverrides};
 
 #[test]
 fn broken_toml_and_unknown_keys_are_reported_together() {
@@ -200,13 +202,13 @@ fn files_writable_by_everyone_are_rejected() {
         )]);
         home.mode("rosterd.toml", 0o666).mode("templates", 0o777).mode("templates/a.tera", 0o646).told()
     }, @r#"
-    error: the configuration file rosterd.toml is writable by everyone
-    --> rosterd.toml
-     = help: chmod o-w rosterd.toml
-
     error: template_dir templates is writable by everyone
     --> rosterd.toml
-     = help: chmod o-w templates
+     = help: chmod o-w templates, or mount it read-only, or add its directory to `trust` in [agent]
+
+    error: the configuration file rosterd.toml is writable by everyone
+    --> rosterd.toml
+     = help: chmod o-w rosterd.toml, or mount it read-only
 
     error: the template templates/a.tera is writable by everyone
      --> rosterd.toml:3:7
@@ -214,7 +216,7 @@ fn files_writable_by_everyone_are_rejected() {
     3 | src = "a.tera"
       |       ^^^^^^^^
       |
-      = help: chmod o-w templates/a.tera
+      = help: chmod o-w templates/a.tera, or mount it read-only, or add its directory to `trust` in [agent]
 
     3 problems
     "#);
@@ -318,4 +320,66 @@ fn a_pattern_of_include_does_not_match_backups() {
     let loaded = home.load().unwrap();
     assert_eq!(loaded.files.len(), 3, "{:?}", loaded.files);
     assert_eq!(loaded.config.vars.len(), 2);
+}
+
+#[test]
+fn what_a_trusted_directory_holds_may_be_writable_by_everyone() {
+    let config = |trust: &str| {
+        format!("{trust}\nregistry.url = \"zk://a\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\n")
+    };
+    let included = ("conf.d/one.toml", "[vars]\none = 1\n");
+    let home = Home::new(&[("rosterd.toml", ""), included]);
+    for (trust, refused) in [
+        ("", &["template_dir", "the template ", "one.toml"][..]),
+        ("agent.trust = [\"templates\"]", &["one.toml"]),
+        ("agent.trust = [\"templates\", \"conf.d\"]", &[]),
+        ("agent.trust = [\".\"]", &[]),
+        ("agent.trust = [\"temp\"]", &["template_dir", "the template ", "one.toml"]),
+    ] {
+        home.write("rosterd.toml", &config(trust));
+        home.mode("templates", 0o777).mode("templates/a.tera", 0o666).mode("conf.d/one.toml", 0o666);
+        let told = home.load().map_or_else(|problems| problems.to_string(), |_| String::new());
+        assert_eq!(told.matches("is writable by everyone").count(), refused.len(), "{trust}: {told}");
+        assert!(refused.iter().all(|part| told.contains(part)), "{trust}: {told}");
+    }
+}
+
+#[test]
+fn no_file_of_the_configuration_vouches_for_itself() {
+    let home = Home::new(&[
+        ("rosterd.toml", "agent.trust = [\".\"]\nregistry.url = \"zk://a\"\n"),
+        ("conf.d/one.toml", "[vars]\none = 1\n"),
+    ]);
+    assert!(home.mode("rosterd.toml", 0o666).told().contains("rosterd.toml is writable by everyone"));
+    home.write("rosterd.toml", "registry.url = \"zk://a\"\n");
+    home.write("conf.d/one.toml", "agent.trust = [\".\"]\n").mode("conf.d/one.toml", 0o666);
+    let told = home.told();
+    assert!(told.contains("an included file cannot trust directories"), "{told}");
+    assert!(told.contains("one.toml is writable by everyone"), "{told}");
+}
+
+#[test]
+fn a_config_map_is_judged_by_the_directory_that_its_links_lead_to() {
+    let config = "registry.url = \"zk://a\"\n[[template]]\nsrc = \"c.tera\"\ndest = \"/etc/c\"\n";
+    let home = Home::new(&[("rosterd.toml", config), ("templates/..1/c.tera", "")]);
+    symlink("..1", home.path("templates/..data")).unwrap();
+    symlink("..data/c.tera", home.path("templates/c.tera")).unwrap();
+    home.mode("templates", 0o777).load().unwrap();
+    assert!(home.mode("templates/..1", 0o777).told().contains("template_dir templates is writable by everyone"));
+}
+
+#[test]
+fn paths_of_the_command_line_override_those_of_the_configuration() {
+    let home =
+        Home::new(&[("rosterd.toml", "registry.url = \"zk://a\"\nagent.state_dir = \"/a\"\nstatus.socket = \"/b\"\n")]);
+    let paths = |state_dir: Option<&str>, socket: Option<&str>| {
+        let paths = PathOverrides { state_dir: state_dir.map(Into::into), socket: socket.map(Into::into) };
+        home.load_with(&Overrides { paths, ..Overrides::default() })
+    };
+    let config = paths(None, Some("/d")).unwrap().config;
+    assert_eq!((config.agent.state_dir, config.status.socket), ("/a".into(), "/d".into()));
+    let config = paths(Some("/c"), None).unwrap().config;
+    assert_eq!((config.agent.state_dir, config.status.socket), ("/c".into(), "/b".into()));
+    let told = paths(None, Some(&format!("/{}", "x".repeat(107)))).unwrap_err().to_string();
+    assert!(told.contains("ROSTERD_SOCKET") && told.contains("108 bytes"), "{told}");
 }

@@ -79,7 +79,7 @@ fn good() -> Home {
 
 fn overrides() -> Overrides {
     let env = [("STAGE".to_owned(), "prod".to_owned())].into();
-    Overrides { registry: None, env, host_name: "web1".into(), program: None }
+    Overrides { registry: None, env, host_name: "web1".into(), ..Overrides::default() }
 }
 
 /// The same templates and rosters with only the required settings.

@@ -211,7 +211,7 @@ fn credentials_readable_by_others_are_refused() {
     3 | auth = [{ scheme = "digest", file = "open.auth" },
       |                                     ^^^^^^^^^^^
       |
-      = help: chmod 600 open.auth
+      = help: chmod 640 open.auth, or defaultMode: 0440 on a Secret of Kubernetes
 
     error: none.auth cannot be read: No such file or directory (os error 2)
      --> rosterd.toml:4:29
@@ -251,7 +251,7 @@ fn world_writable_files_are_refused() {
     rosterd: invalid configuration
     error: the configuration file rosterd.toml is writable by everyone
     --> rosterd.toml
-     = help: chmod o-w rosterd.toml
+     = help: chmod o-w rosterd.toml, or mount it read-only
 
     error: the template templates/good.tera is writable by everyone
      --> rosterd.toml:3:7
@@ -259,7 +259,7 @@ fn world_writable_files_are_refused() {
     3 | src = "good.tera"
       |       ^^^^^^^^^^^
       |
-      = help: chmod o-w templates/good.tera
+      = help: chmod o-w templates/good.tera, or mount it read-only, or add its directory to `trust` in [agent]
 
     2 problems
     "#);
