@@ -6,6 +6,7 @@ mod web;
 mod block;
 mod config_errors;
 mod connect;
+mod container;
 mod control;
 mod cost;
 mod docs;
