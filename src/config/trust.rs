@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::path::canonical;
 
-/// The link in a volume of a ConfigMap or Secret through which the links to all files lead.
+/// The link in a volume of a `ConfigMap` or Secret through which the links to all files lead.
 const VOLUME_DATA: &str = "..data";
 
 /// Directories that are used although other users may write to them, with everything below.
@@ -40,7 +40,7 @@ impl Trust {
     }
 }
 
-/// The path whose mode says who can change what is in a directory. In a volume of a ConfigMap that is the directory
+/// The path whose mode says who can change what is in a directory. In a volume of a `ConfigMap` that is the directory
 /// its `..data` leads to. A link that another user could have made does not count.
 pub fn judged(path: &Path) -> PathBuf {
     let data = path.join(VOLUME_DATA);

@@ -1,4 +1,4 @@
-//! The agent as a sidecar of Kubernetes, without a container engine: process 1 on a read-only root, with a ConfigMap, a
+//! The agent as a sidecar of Kubernetes, without a container engine: process 1 on a read-only root, with a `ConfigMap`, a
 //! Secret and volumes that every user may write to.
 
 use std::fs::{self, Permissions};
@@ -100,7 +100,7 @@ fn start(site: &Site, user: u32, settings: &str) -> Agent {
     site.start_by(&["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &script, "sh"])
 }
 
-/// The agent writes its file, answers on its socket, and reads an updated ConfigMap on HUP.
+/// The agent writes its file, answers on its socket, and reads an updated `ConfigMap` on HUP.
 fn runs(site: &Site, agent: &Agent) {
     agent.until("the file is written", || site.read("shared/web.cfg") == "a:1\n");
     let socket = site.path("run/rosterd.sock");

@@ -43,7 +43,7 @@ fn a_manifest_gets_members_only_or_fails() {
         client.put(&format!("{path}/{name}"), b"");
     }
     // It is quarantined, with a warning.
-    client.put(&format!("{path}/bad:4"), &vec![b'x'; 70_000]);
+    client.put(&format!("{path}/bad:4"), &b"x".repeat(70_000));
     let site = Site::new("");
     assert!(apply(&site, &zookeeper));
     assert_eq!(site.read("servers"), "server a:1\nserver b:2\nserver c:3\n", "with one bad member");
