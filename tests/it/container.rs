@@ -69,7 +69,9 @@ fn pod(trust: &str) -> Site {
     let site = Site::new("");
     fs::set_permissions(site.path(""), Permissions::from_mode(0o755)).unwrap();
     site.file("registry/services/web/a:1", "");
-    ["etc", "secret", "shared", "run"].iter().for_each(|name| volume(&site, name));
+    for name in ["etc", "secret", "shared", "run"] {
+        volume(&site, name);
+    }
     let folder = site.path("").to_string_lossy().trim_end_matches('/').to_owned();
     let agent = format!("[agent]\n{trust}\n{CONFIG}").replace("SITE", &folder);
     let template = "{% for m in web %}{{ m.name }}\n{% endfor %}";

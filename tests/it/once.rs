@@ -315,7 +315,7 @@ dest = "out/reloaded"
 reload_cmd = "false"
 "#
     ));
-    site.file("templates/web", "{% for m in web %}{{ m.name }}{% endfor %}").file("registry/services/web/bad", "");
+    site.file("templates/web", "{% for m in web %}{{ m.name }}{% endfor %}").file("registry/services/web/bad:1", "");
     // A dry run runs neither, and says so.
     let diff = site.run(&["diff"]);
     assert!(
@@ -333,7 +333,7 @@ reload_cmd = "false"
         );
     }
     assert!(said.contains("correct the cause and run rosterd render again") && !said.contains("retry_in_s"), "{said}");
-    site.remove("registry/services/web/bad").file("registry/services/web/good", "");
+    site.remove("registry/services/web/bad:1").file("registry/services/web/good:1", "");
     let said = site.run(&["render", "checked"]);
     assert!(!said.expect(0).stderr().contains("pass_failed"), "{}", said.stderr());
 }
