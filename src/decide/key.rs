@@ -13,6 +13,7 @@ use super::moment::Moment;
 use super::saved::{GuardHistory, Origin, SavedMember, SavedPath, SavedRoster, SavedUpdate};
 use crate::config::{KeyConfig, KeyFormat};
 use crate::model::registry_event::{Bytes, Seen};
+use crate::payload::{json, without_bom};
 
 #[cfg(test)]
 mod tests;
@@ -160,9 +161,10 @@ impl Key {
 
 fn parse(format: KeyFormat, bytes: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| format!("not valid UTF-8: {error}"))?;
+    let text = without_bom(text);
     match format {
-        KeyFormat::Text => Ok(Value::String(text.to_owned())),
-        KeyFormat::Json => serde_json::from_str(text).map_err(|error| format!("not valid JSON: {error}")),
+        KeyFormat::Text => Ok(Value::from(text.strip_suffix('\n').map_or(text, |line| line.trim_end_matches('\r')))),
+        KeyFormat::Json => json::parse(text).map_err(|error| format!("not valid JSON: {error}")),
         KeyFormat::Yaml => serde_norway::from_str(text).map_err(|error| format!("not valid YAML: {error}")),
         KeyFormat::Toml => toml::from_str(text).map_err(|error| format!("not valid TOML: {}", error.message())),
     }

@@ -3,10 +3,8 @@
 //! Each node indicates one format at most, and only if it is unambiguous: an empty node named `web1` could be anything.
 //! The format that most nodes indicate is used for all of them. The order of the nodes does not matter.
 
-use serde_json::Value;
-
-use super::field::{Object, host_and_port, sequence};
-use super::{Format, decode, nerve, patroni, serverset};
+use super::field::{Object, object, sequence};
+use super::{Format, decode, nerve, nextdoor, patroni, serverset};
 use crate::model::quarantine::MAX_DATA;
 use crate::model::registry_event::{Members, NodeKind, Reading};
 
@@ -53,10 +51,7 @@ fn position(name: &str, reading: &Reading) -> Option<usize> {
     let node = reading.as_ref().ok().filter(|node| node.kind != NodeKind::Parent)?;
     let bytes = Some(&node.data).filter(|bytes| bytes.len().max(name.len()) <= MAX_DATA)?;
     let text = std::str::from_utf8(bytes).unwrap_or_default();
-    let data = match serde_json::from_str(text) {
-        Ok(Value::Object(data)) => data,
-        _ => Object::new(),
-    };
+    let data = object(bytes).unwrap_or_default();
     DETECTABLE.iter().position(|format| matches(format, name, text, &data) && decode(format, name, reading).is_ok())
 }
 
@@ -76,7 +71,7 @@ fn matches(format: &Format, name: &str, text: &str, data: &Object) -> bool {
         }
         Format::Hbase => name.contains(','),
         Format::Solr => data.is_empty() && name.contains('_'),
-        Format::Nextdoor => host_and_port(name).is_some(),
+        Format::Nextdoor => nextdoor::place(name).is_some(),
         Format::HostPort | Format::ServersetAll | Format::Custom(_) => false,
     }
 }

@@ -1,8 +1,6 @@
 //! `<base>/<service>/<id>` with JSON data, as Curator's service discovery writes it. Spring Cloud and Dubbo use it.
 
-use serde_json::Value;
-
-use super::field::{host_of, object, port_of, text, weight};
+use super::field::{boolean, host_of, object, port_of, text, weight};
 use crate::model::member::Fields;
 use crate::model::quarantine::Quarantine;
 
@@ -19,9 +17,9 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
     };
     let metadata = data.get("payload").and_then(|payload| payload.get("metadata")).cloned();
     let of_metadata = |key: &str| metadata.as_ref().and_then(|metadata| metadata.get(key));
-    let status = match data.get("enabled") {
-        Some(Value::Bool(false)) => Some("down".to_owned()),
-        _ => of_metadata("instance_status").and_then(Value::as_str).map(str::to_owned),
+    let status = match data.get("enabled").and_then(boolean) {
+        Some(false) => Some("down".to_owned()),
+        _ => of_metadata("instance_status").and_then(text),
     };
     let weight = of_metadata("weight").and_then(weight);
     let id = data.get("id").and_then(text);

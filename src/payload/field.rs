@@ -7,6 +7,7 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
+use super::json;
 use crate::model::quarantine::Quarantine;
 
 #[cfg(test)]
@@ -28,12 +29,22 @@ pub fn undecodable(why: impl Into<String>) -> Quarantine {
 
 /// Parses data as a JSON object.
 pub fn object(bytes: &[u8]) -> Result<Object, Quarantine> {
-    match serde_json::from_slice(bytes) {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let parsed = match std::str::from_utf8(bytes) {
+        Ok(text) => json::parse(text),
+        Err(_) => serde_json::from_slice(bytes),
+    };
+    match parsed {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(undecodable("its data is JSON but not an object")),
         Err(_) if bytes.iter().all(u8::is_ascii_whitespace) => Err(undecodable("it has no data")),
         Err(error) => Err(undecodable(format!("its data is not JSON: {error}"))),
     }
+}
+
+/// A text without the byte order mark that some editors begin a file with.
+pub fn without_bom(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Parses a JSON object in URL-safe base64.
@@ -76,7 +87,7 @@ pub fn port_of(object: &Object, key: &str) -> Result<Option<u16>, Quarantine> {
 /// Parses a port, given as a number or as digits.
 pub fn port(value: &Value) -> Option<u16> {
     match value {
-        Value::String(text) => digits(text),
+        Value::String(text) => digits(text.trim()),
         _ => value.as_u64().and_then(|number| u16::try_from(number).ok()),
     }
     .filter(|port| *port > 0)
@@ -90,10 +101,26 @@ pub fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
 /// Parses a finite weight, given as a number or as text.
 pub fn weight(value: &Value) -> Option<f64> {
     let weight = match value {
-        Value::String(text) => text.parse().ok(),
+        Value::String(text) => text.trim().parse().ok(),
         _ => value.as_f64(),
     };
     weight.filter(|weight: &f64| weight.is_finite())
+}
+
+/// Parses an integer, given as a number or as text.
+pub fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        _ => value.as_i64(),
+    }
+}
+
+/// Parses a boolean, given as such or as text.
+pub fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
+        _ => value.as_bool(),
+    }
 }
 
 /// A string, or a number as text.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::field::{Object, Url, digits, host_of, object, port_of, undecodable};
+use super::field::{Object, Url, digits, host_of, integer, object, port_of, undecodable};
 use crate::model::member::Fields;
 use crate::model::quarantine::Quarantine;
 
@@ -15,8 +15,7 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
         return Err(undecodable("its name is not a broker ID"));
     }
     let data = object(bytes)?;
-    let is_plain =
-        data.get("host").is_some_and(Value::is_string) && data.get("port").and_then(Value::as_i64) != Some(-1);
+    let is_plain = data.get("host").is_some_and(Value::is_string) && data.get("port").and_then(integer) != Some(-1);
     let (host, port) = if is_plain { (host_of(&data, "host")?, port_of(&data, "port")?) } else { endpoint(&data)? };
     Ok(Fields { name: name.to_owned(), host: Some(host), port, id: Some(name.to_owned()), data, ..Fields::default() })
 }

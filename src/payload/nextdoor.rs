@@ -1,53 +1,77 @@
 //! `<path>/<host>:<port>` with JSON data, as nd_service_registry 1.1.0 and zk_watcher 0.4.0 write it.
 //!
-//! Data is trimmed. Empty data is no data; text from `{` to `}` is JSON; anything else, including invalid JSON, is
-//! `{"string_value": text}`, as in nd_service_registry. Bytes that are not UTF-8 are kept: every data is valid.
+//! Data is trimmed, and so are the keys of JSON: zk_watcher keeps the space of `a=1, b=2`. Empty data is no data; text from
+//! `{` to `}` is JSON; anything else, including invalid JSON, is `{"string_value": text}`, as in nd_service_registry. Bytes
+//! that are not UTF-8 are kept: every data is valid.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::field::{host_and_port, unbracketed};
+use super::field::{self, Object, host_and_port, object, text, unbracketed, weight, without_bom};
 use crate::model::member::Fields;
 
 #[cfg(test)]
 mod tests;
 
+/// Keys of data that may hold the host.
+const HOSTS: [&str; 4] = ["host", "hostname", "address", "ip"];
+
+/// The key of data that is not JSON.
+const STRING_VALUE: &str = "string_value";
+
 /// Decodes a node. It never fails.
 pub fn decode(name: &str, bytes: &[u8]) -> Fields {
-    let (host, port) = split_name(name);
     let (data, raw) = match std::str::from_utf8(bytes) {
         Ok(text) => (data(text), None),
-        Err(_) => (Map::new(), Some(bytes.to_vec())),
+        Err(_) => (Object::new(), Some(bytes.to_vec())),
     };
-    Fields {
-        name: name.to_owned(),
-        host,
-        port,
-        id: None,
-        weight: data.get("weight").and_then(Value::as_f64),
-        status: data.get("status").and_then(Value::as_str).map(str::to_owned),
-        data,
-        raw,
-    }
-}
-
-/// The host and the port in a name. Without a port the whole name is the host.
-fn split_name(name: &str) -> (Option<String>, Option<u16>) {
-    match host_and_port(name) {
+    let in_text = || place(data.get(STRING_VALUE)?.as_str()?).filter(|(host, _)| field::host(host).is_some());
+    let (host, port) = match place(name).or_else(in_text) {
         Some((host, port)) => (Some(host.to_owned()), Some(port)),
-        None => (Some(unbracketed(name).to_owned()), None),
-    }
+        None => fields_place(name, &data),
+    };
+    let (weight, status) = (data.get("weight").and_then(weight), data.get("status").and_then(text));
+    Fields { name: name.to_owned(), host, port, id: None, weight, status, data, raw }
 }
 
-fn data(text: &str) -> Map<String, Value> {
-    let text = text.trim();
+/// The host and the port in a name, or in the data of a name that has no port: `host:port`, or
+/// `serverUri=host:port;version=…`, as `HiveServer2` writes it.
+pub fn place(text: &str) -> Option<(&str, u16)> {
+    let uri = || host_and_port(text.strip_prefix("serverUri=")?.split(';').next()?);
+    host_and_port(text).or_else(uri)
+}
+
+/// The host and the port in the fields of the data. What they lack is in the name: without a port all of it is the host.
+fn fields_place(name: &str, data: &Object) -> (Option<String>, Option<u16>) {
+    let port = data.get("port").and_then(field::port);
+    // Only `host` is clear by itself.
+    let keys = if port.is_some() { &HOSTS[..] } else { &HOSTS[..1] };
+    let host = keys.iter().find_map(|key| field::host(data.get(*key)?.as_str()?));
+    (Some(host.unwrap_or_else(|| unbracketed(name).to_owned())), port)
+}
+
+fn data(text: &str) -> Object {
+    let text = without_bom(text).trim();
     if text.is_empty() {
-        return Map::new();
+        return Object::new();
     }
     if text.starts_with('{')
         && text.ends_with('}')
-        && let Ok(Value::Object(map)) = serde_json::from_str(text)
+        && let Ok(map) = object(text.as_bytes())
     {
+        return with_trimmed_keys(map);
+    }
+    Object::from_iter([(STRING_VALUE.to_owned(), Value::String(text.to_owned()))])
+}
+
+/// Trims keys, except where another one has that name.
+fn with_trimmed_keys(map: Object) -> Object {
+    let is_trimmed = |key: &str| key.trim().len() == key.len();
+    if map.keys().all(|key| is_trimmed(key)) {
         return map;
     }
-    Map::from_iter([("string_value".to_owned(), Value::String(text.to_owned()))])
+    let (mut trimmed, others): (Object, Object) = map.into_iter().partition(|(key, _)| is_trimmed(key));
+    for (key, value) in others {
+        trimmed.entry(key.trim()).or_insert(value);
+    }
+    trimmed
 }

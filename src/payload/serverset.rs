@@ -63,7 +63,7 @@ pub fn decode(name: &str, bytes: &[u8], statuses: Statuses) -> Result<Parsed, Qu
 }
 
 fn shard(data: &Object) -> Option<i64> {
-    data.get("shard").and_then(Value::as_i64)
+    data.get("shard").and_then(field::integer)
 }
 
 /// A weight vector: factors for some members.

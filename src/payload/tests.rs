@@ -75,3 +75,73 @@ fn the_size_of_a_members_name_and_data_is_limited() {
         assert_eq!(decode(&format, "a", &Ok(NodeContent::ephemeral(long.as_bytes()))), size);
     }
 }
+
+/// Every typed field of every format, once as what it is and once as text.
+#[test]
+fn a_typed_field_may_come_as_text() {
+    let path = |text: &str| FieldPath::parse(text).ok();
+    let custom = Custom { host: path("h"), port: path("p"), id: path("i"), weight: path("w"), status: path("s") };
+    let cases = [
+        (Format::Nextdoor, "h:1", r#"{"weight":10,"status":7}"#, r#"{"weight":"10","status":"7"}"#),
+        (Format::Nextdoor, "h:1", r#"{"weight":0.5}"#, r#"{"weight":" 0.5 "}"#),
+        (Format::Nextdoor, "api1", r#"{"host":"a","port":80}"#, r#"{"host":"a","port":" 80"}"#),
+        (
+            Format::Nerve,
+            "i_1",
+            r#"{"host":"a","port":80,"weight":10,"name":5}"#,
+            r#"{"host":"a","port":"80","weight":"10","name":"5"}"#,
+        ),
+        (
+            Format::Serverset,
+            "member_1",
+            r#"{"serviceEndpoint":{"host":"a","port":80},"status":"ALIVE","shard":3}"#,
+            r#"{"serviceEndpoint":{"host":"a","port":"80"},"status":"ALIVE","shard":"3"}"#,
+        ),
+        (
+            Format::Curator,
+            "x",
+            r#"{"address":"a","port":80,"id":5,"enabled":false,"payload":{"metadata":{"weight":2}}}"#,
+            r#"{"address":"a","port":"80","id":"5","enabled":"False","payload":{"metadata":{"weight":"2"}}}"#,
+        ),
+        (
+            Format::Curator,
+            "x",
+            r#"{"address":"a","port":null,"sslPort":443,"enabled":true,"payload":{"metadata":{"instance_status":1}}}"#,
+            r#"{"address":"a","port":null,"sslPort":"443","enabled":"true","payload":{"metadata":{"instance_status":"1"}}}"#,
+        ),
+        (Format::Kafka, "1", r#"{"host":"a","port":9092}"#, r#"{"host":"a","port":"9092"}"#),
+        (
+            Format::Kafka,
+            "1",
+            r#"{"host":"a","port":-1,"endpoints":["SSL://b:9093"]}"#,
+            r#"{"host":"a","port":"-1","endpoints":["SSL://b:9093"]}"#,
+        ),
+        (
+            Format::Patroni,
+            "p",
+            r#"{"conn_url":"postgres://a:5432/","state":1}"#,
+            r#"{"conn_url":"postgres://a:5432/","state":"1"}"#,
+        ),
+        (
+            Format::Custom(Arc::new(custom)),
+            "x",
+            r#"{"h":"a","p":80,"i":5,"w":1.5,"s":2}"#,
+            r#"{"h":"a","p":"80","i":"5","w":"1.5","s":"2"}"#,
+        ),
+    ];
+    for (format, name, typed, text) in cases {
+        let fields = |data: &str| {
+            let member = decode(&format, name, &Ok(NodeContent::ephemeral(data.as_bytes()))).unwrap().member().unwrap();
+            Fields { data: serde_json::Map::new(), ..member.fields().clone() }
+        };
+        assert_eq!(fields(text), fields(typed), "{format}: {text}");
+    }
+    // The factor of a vector, and the member that it is for.
+    let read = |vector: &str, shard: &str| {
+        let member = format!(r#"{{"serviceEndpoint":{{"host":"a","port":1}},"status":"ALIVE","shard":{shard}}}"#);
+        let nodes = [("member_1", member.as_str()), ("vector_1", vector)];
+        let nodes = nodes.map(|(name, data)| (Arc::from(name), Ok(NodeContent::ephemeral(data.as_bytes())))).into();
+        DecodedChildren::read(&Format::Serverset.into(), None, &nodes, None).members()["member_1"].fields().weight
+    };
+    assert_eq!(read(r#"{"vector":[{"select":"shard=3","weight":"0.5"}]}"#, "\"3\""), Some(0.5));
+}

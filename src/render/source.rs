@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tera::{ErrorKind, Tera};
 
 use crate::config::Problem;
+use crate::payload::without_bom;
 use crate::text::backup::is_backup;
 
 use super::syntax_hints::{RAW, syntax_hint};
@@ -181,7 +182,9 @@ fn text(path: &Path) -> Result<String, SourceError> {
         return Err(SourceError::Unreadable(what.to_owned()));
     }
     let not_utf8 = |error| Problem::not_utf8(path, &error, "save the template as UTF-8");
-    String::from_utf8(fs::read(path).map_err(unreadable)?).map_err(|error| SourceError::Syntax(not_utf8(error)))
+    let text = String::from_utf8(fs::read(path).map_err(unreadable)?);
+    let text = text.map_err(|error| SourceError::Syntax(not_utf8(error)))?;
+    Ok(without_bom(&text).to_owned())
 }
 
 fn read(name: &str, path: PathBuf) -> Result<Source, SourceError> {

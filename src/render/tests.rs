@@ -254,3 +254,9 @@ fn a_library_is_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Library>();
 }
+
+#[test]
+fn a_byte_order_mark_is_not_copied_into_the_file() {
+    let included = [("p", "\u{feff}y")];
+    assert_eq!(render_with("\u{feff}x{% include \"p\" %}", &included).as_deref(), Ok("xy"));
+}

@@ -315,3 +315,32 @@ fn one_template_renders_every_format() {
     let shown = site.run(&["ls", "/service/main/members"]);
     assert!(!shown.expect(0).stdout().contains("secret"), "{}", shown.stdout());
 }
+
+/// Typed fields as text, the place in the data of a bare name, numbers beyond 64 bits, and a text key with a line end.
+#[test]
+fn data_is_read_in_the_ways_in_which_people_write_it() {
+    let site = Site::new(
+        "[registry]\nurl = \"dir:registry\"\n\n[[roster]]\npath = \"/web\"\nwait = \"0s\"\n\n\
+         [[key]]\npath = \"/limit\"\nformat = \"json\"\n\n[[key]]\npath = \"/word\"\n\n\
+         [[template]]\nsrc = \"list.tera\"\ndest = \"out/list\"\n",
+    );
+    site.file(
+        "templates/list.tera",
+        "\u{feff}{% for m in web %}{{ m.name }} {{ m.address }} weight {{ m.weight }}\n{% endfor %}{{ limit.v }} [{{ word }}]\n",
+    );
+    for (name, data) in [
+        ("api1", r#"{"host":"10.0.0.1","port":80}"#),
+        ("api2", "10.0.0.2:80\n"),
+        ("h:80", r#"{" weight": "10"}"#),
+        ("serverUri=h2:10000;version=3.1.3;sequence=0000000007", "x"),
+    ] {
+        site.file(&format!("registry/web/{name}"), data);
+    }
+    site.file("registry/limit", "{\"v\": 1180591620717411303424}").file("registry/word", "yes\n");
+    site.run(&["render"]).expect(0);
+    assert_eq!(
+        site.read("out/list"),
+        "api1 10.0.0.1:80 weight \napi2 10.0.0.2:80 weight \nh:80 h:80 weight 10\n\
+         serverUri=h2:10000;version=3.1.3;sequence=0000000007 h2:10000 weight \n1180591620717411303424 [yes]\n"
+    );
+}

@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn read(data: &Value) -> Result<Fields, Quarantine> {
     decode("4254", data.to_string().as_bytes())
