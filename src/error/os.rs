@@ -23,7 +23,7 @@ pub fn unwritable(error: &io::Error, way: &str) -> Option<String> {
     let errno = Errno::from_raw(error.raw_os_error()?);
     let is_root = Uid::effective().is_root();
     let cause = match errno {
-        Errno::EROFS => "the file system is read-only: ".to_owned(),
+        Errno::EROFS => "the file system is read-only: remount it, or ".to_owned(),
         Errno::EACCES | Errno::EPERM if is_root => {
             "root is denied by an immutable flag (lsattr), a missing capability or a security module: ".to_owned()
         }
