@@ -364,6 +364,11 @@ impl TemplateConfig {
     /// The default of `reload_interval`.
     pub const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
+    /// Whether `check_cmd` names files of the unit with `staged`.
+    pub fn check_names_staged(&self) -> bool {
+        self.check.as_ref().is_some_and(|check| check.staged().next().is_some())
+    }
+
     /// A template with the defaults and no commands.
     pub fn new(name: &str, src: impl Into<PathBuf>, dest: impl Into<PathBuf>) -> Self {
         Self {

@@ -43,7 +43,7 @@ pub use where_filter::compile_where;
 
 use names::KnownNames;
 use source::{Source, SourceError, Sources};
-use units::{names_staged, units};
+use units::units;
 use validate::Files;
 use value::ValueCache;
 
@@ -142,7 +142,7 @@ impl Library {
             return Err(Problems(problems));
         }
         let uses_staged = |template: &Arc<TemplateConfig>| {
-            entries.get(&template.src).is_some_and(|entry| entry.uses_staged) || names_staged(template)
+            entries.get(&template.src).is_some_and(|entry| entry.uses_staged) || template.check_names_staged()
         };
         units.retain(|_, unit| unit.templates.iter().any(uses_staged));
         Ok(Self {

@@ -196,8 +196,7 @@ async fn check_in_unit(
     stop: &CancellationToken,
     batch_file: &BatchFile,
 ) -> Result<bool, Failure> {
-    let names_staged = template.check.as_ref().is_some_and(|check| check.staged().next().is_some());
-    let is_due = staged.is_some() || rendered.copy.is_some() || names_staged;
+    let is_due = staged.is_some() || rendered.copy.is_some() || template.check_names_staged();
     let path = staged.map_or_else(|| template.dest.clone(), Handle::path);
     let file = UnitFile { template: template.clone(), rendered, path };
     match batch_file.meet(file, staged.is_some()).await {

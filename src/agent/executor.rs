@@ -176,7 +176,7 @@ impl Executor {
         let (renderers, done) = (Arc::clone(&self.renderers), self.done.clone());
         self.tasks.spawn(async move {
             let of_unit = library.checked_with(&template).map(|unit| unit.templates.clone());
-            let mut files = Vec::new();
+            let (snapshot, mut files) = (Arc::new(snapshot), Vec::new());
             let rendering = async {
                 for template in of_unit.unwrap_or_else(|| vec![Arc::clone(&template)]) {
                     let rendered = render(&library, &renderers, &template, &snapshot, &mut None).await?;
@@ -188,7 +188,7 @@ impl Executor {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(()) => files::probe(&writer, &template, files, &stop).await,
             };
-            // The loop may have ended: then nobody waits for the answer.
+            // The event loop may have ended.
             let _ = done.send(Input::Probed(id, outcome));
         });
     }
@@ -225,7 +225,7 @@ impl Executor {
                 drop(batch_file);
                 return (file::remove(&writer, &template, owned_files, dry_run, diff.as_ref(), &stop).await, None);
             };
-            let mut digest = None;
+            let (snapshot, mut digest) = (Arc::new(snapshot), None);
             let outcome = match render(&library, &renderers, &template, &snapshot, &mut batch_file).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(rendered) => {

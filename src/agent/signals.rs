@@ -60,7 +60,7 @@ impl Signals {
     }
 }
 
-/// Installs handlers for the signals that are forwarded, which drop them until somebody listens.
+/// Installs handlers for the signals that are forwarded, which drop each signal until it has a listener.
 ///
 /// # Errors
 /// The system refuses.

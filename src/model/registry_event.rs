@@ -169,8 +169,8 @@ pub enum Update {
 pub struct Unreachable {
     /// What was tried, and what failed.
     pub reason: String,
-    /// A retry would fail in the same way until somebody changes the registry or the configuration. A command that reads
-    /// once ends then; the agent retries all the same.
+    /// A retry would fail in the same way until an operator changes the registry or the configuration. A command that
+    /// reads once ends then; the agent retries all the same.
     pub is_final: bool,
 }
 

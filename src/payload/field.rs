@@ -95,7 +95,7 @@ pub fn port(value: &Value) -> Option<u16> {
 
 /// Parses digits only: `str::parse` would accept a sign.
 pub fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
-    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+    json::is_digits(text).then(|| text.parse().ok()).flatten()
 }
 
 /// Parses a finite weight, given as a number or as text.

@@ -73,6 +73,7 @@ fn loses_digits(text: &str) -> bool {
     text.parse::<f64>().is_ok_and(|float| float.is_infinite() || (is_zero(float) && has_value))
 }
 
-fn is_digits(text: &str) -> bool {
+/// Whether a text has digits only, and at least one.
+pub fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -9,7 +9,8 @@ use tera::{Error, ErrorKind, ReportError};
 
 use crate::config::Problem;
 
-use super::source::{SEE_GUIDE, Source};
+use super::source::Source;
+use super::syntax_hints::SEE_GUIDE;
 
 /// The reason why a template cannot be rendered with these members. `Display` shows file, line, column and a caret.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,38 +11,8 @@ use crate::config::Problem;
 use crate::payload::without_bom;
 use crate::text::backup::is_backup;
 
-use super::syntax_hints::{RAW, syntax_hint};
+use super::syntax_hints::syntax_hint;
 use super::uses::Uses;
-
-/// Functions of confd's and consul-template's templates, and keywords of Go's, that take an argument.
-const GO_FUNCTIONS: [&str; 18] = [
-    "base",
-    "block",
-    "cget",
-    "cgets",
-    "define",
-    "dir",
-    "exists",
-    "get",
-    "getenv",
-    "gets",
-    "getv",
-    "getvs",
-    "json",
-    "key",
-    "keyOrDefault",
-    "ls",
-    "lsdir",
-    "template",
-];
-
-/// The hint for a template in Go's syntax.
-const GO_TEMPLATE: &str =
-    "this is a Go template, as confd and consul-template use: docs/migrating.md has the same in Tera";
-
-/// The hint if there is no better one.
-pub const SEE_GUIDE: &str =
-    "templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; see docs/templates.md";
 
 /// The maximum depth of the search for names and components.
 const MAX_DEPTH: usize = 16;
@@ -195,38 +165,10 @@ fn read(name: &str, path: PathBuf) -> Result<Source, SourceError> {
         // At the end of the input, Tera's byte span is that of the last token.
         let at_end = report.message() == "Unexpected end of input";
         let span = if at_end { text.len()..text.len() } else { report.span().range.clone() };
-        let hint = if is_go_template(&text) {
-            format!("{GO_TEMPLATE}; {RAW}")
-        } else {
-            syntax_hint(report.message(), &text, &span).unwrap_or_else(|| general_hint(report.message()).to_owned())
-        };
-        let hint = Some(hint);
+        let hint = Some(syntax_hint(report.message(), &text, &span));
         let message = report.message().to_owned();
         return Err(SourceError::Syntax(Problem { file: path, text, span, message, hint }));
     }
     let uses = Uses::of(&text);
     Ok(Source { name: name.to_owned(), path, text, uses })
-}
-
-/// Whether a text has a tag of Go's text/template: one about `.` or a `$variable`, `end` or `else`, or a function with an
-/// argument that is not in parentheses.
-fn is_go_template(text: &str) -> bool {
-    text.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()).any(|tag| {
-        let tag = tag.trim_matches(|c: char| c == '-' || c.is_whitespace());
-        let (word, argument) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
-        let begins = |first: &[char]| argument.trim_start().starts_with(first);
-        match word {
-            "end" | "else" => argument.is_empty(),
-            "range" | "if" | "with" => !argument.is_empty(),
-            _ => word.starts_with(['.', '$']) || (GO_FUNCTIONS.contains(&word) && begins(&['"', '.', '$'])),
-        }
-    })
-}
-
-/// The hint for any other syntax error.
-fn general_hint(message: &str) -> &'static str {
-    match message {
-        "Unexpected end of input" => "a tag or block is not closed: {% endfor %}, {% endif %}, }} or %}",
-        _ => SEE_GUIDE,
-    }
 }

@@ -5,6 +5,10 @@ use std::ops::Range;
 /// Where the guide lists them.
 const TABLE: &str = "docs/templates.md, \"Coming from Tera 1 or Jinja\"";
 
+/// The hint if there is no better one.
+pub const SEE_GUIDE: &str =
+    "templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; see docs/templates.md";
+
 /// How to write braces that are not Tera's.
 pub const RAW: &str =
     "text with {{, {% or {# that is meant for another program goes between {% raw %} and {% endraw %}";
@@ -27,8 +31,42 @@ const FIRST_ARGUMENTS: [(&str, &str); 14] = [
     ("where", "attribute"),
 ];
 
-/// The hint for a syntax error of Tera at this place of a template; `None` if the cause is not a known one.
-pub fn syntax_hint(message: &str, text: &str, span: &Range<usize>) -> Option<String> {
+/// Functions of confd's and consul-template's templates, and keywords of Go's, that take an argument.
+const GO_FUNCTIONS: [&str; 18] = [
+    "base",
+    "block",
+    "cget",
+    "cgets",
+    "define",
+    "dir",
+    "exists",
+    "get",
+    "getenv",
+    "gets",
+    "getv",
+    "getvs",
+    "json",
+    "key",
+    "keyOrDefault",
+    "ls",
+    "lsdir",
+    "template",
+];
+
+/// The hint for a template in Go's syntax.
+const GO_TEMPLATE: &str =
+    "this is a Go template, as confd and consul-template use: docs/migrating.md has the same in Tera";
+
+/// The hint for a syntax error of Tera at this place of a template.
+pub fn syntax_hint(message: &str, text: &str, span: &Range<usize>) -> String {
+    if is_go_template(text) {
+        return format!("{GO_TEMPLATE}; {RAW}");
+    }
+    known_cause(message, text, span).unwrap_or_else(|| general_hint(message).to_owned())
+}
+
+/// The hint for a known cause of an error.
+fn known_cause(message: &str, text: &str, span: &Range<usize>) -> Option<String> {
     let (before, after) = (text.get(..span.start)?, text.get(span.start..)?);
     // Tera marks an unexpected character with an empty span.
     let found = if span.is_empty() { after.get(..after.chars().next()?.len_utf8())? } else { text.get(span.clone())? };
@@ -76,4 +114,27 @@ fn argument(found: &str, before: &str) -> Option<String> {
         Some((_, argument)) if is_first => format!("arguments have names: write {name}({argument}={found})"),
         _ => format!("arguments have names: write {name}(NAME={found})"),
     })
+}
+
+/// Whether a text has a tag of Go's text/template: one about `.` or a `$variable`, `end` or `else`, or a function with an
+/// argument that is not in parentheses.
+fn is_go_template(text: &str) -> bool {
+    text.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()).any(|tag| {
+        let tag = tag.trim_matches(|c: char| c == '-' || c.is_whitespace());
+        let (word, argument) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
+        let begins = |first: &[char]| argument.trim_start().starts_with(first);
+        match word {
+            "end" | "else" => argument.is_empty(),
+            "range" | "if" | "with" => !argument.is_empty(),
+            _ => word.starts_with(['.', '$']) || (GO_FUNCTIONS.contains(&word) && begins(&['"', '.', '$'])),
+        }
+    })
+}
+
+/// The hint for any other syntax error.
+fn general_hint(message: &str) -> &'static str {
+    match message {
+        "Unexpected end of input" => "a tag or block is not closed: {% endfor %}, {% endif %}, }} or %}",
+        _ => SEE_GUIDE,
+    }
 }

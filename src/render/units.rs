@@ -25,7 +25,7 @@ impl Library {
 
     /// The unit whose new files a template's check reads: the template or its `check_cmd` uses `staged`.
     pub fn checked_with(&self, template: &TemplateConfig) -> Option<&Unit> {
-        self.unit(template).filter(|_| self.uses_staged(&template.src) || names_staged(template))
+        self.unit(template).filter(|_| self.uses_staged(&template.src) || template.check_names_staged())
     }
 
     /// Whether a template names files of its unit with `staged`.
@@ -44,9 +44,4 @@ pub fn units(templates: &[Arc<TemplateConfig>]) -> BTreeMap<Arc<str>, Unit> {
         unit.templates.push(Arc::clone(template));
     }
     units
-}
-
-/// Whether the check of a template names files of its unit with `staged`.
-pub fn names_staged(template: &TemplateConfig) -> bool {
-    template.check.as_ref().is_some_and(|check| check.staged().next().is_some())
 }

@@ -1,7 +1,7 @@
 //! Where a destination is, and which file is there now.
 //!
-//! The directory is opened once for a publication, and every step uses that descriptor. So nobody can make the agent
-//! write elsewhere by replacing a directory with a link meanwhile.
+//! The directory is opened once for a publication, and every step uses that descriptor. Replacing a directory
+//! with a link meanwhile cannot make the agent write elsewhere.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -22,19 +22,19 @@ pub async fn render(
     library: &Arc<Library>,
     renderers: &Arc<Semaphore>,
     template: &Arc<TemplateConfig>,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     batch_file: &mut Option<BatchFile>,
 ) -> Result<Rendered, String> {
     let unit = library.unit(template).filter(|_| library.uses_staged(&template.src));
     let dests = unit.map(|unit| Arc::new(unit.dests.clone()));
     let copy = dests.is_some().then(|| {
         let (library, renderers) = (Arc::clone(library), Arc::clone(renderers));
-        let (template, snapshot) = (Arc::clone(template), snapshot.clone());
+        let (template, snapshot) = (Arc::clone(template), Arc::clone(snapshot));
         RenderCopy(Box::new(|paths| {
             async move { render_with(&library, &renderers, &template, snapshot, Some(paths), &mut None).await }.boxed()
         }))
     });
-    let bytes = render_with(library, renderers, template, snapshot.clone(), dests, batch_file).await?;
+    let bytes = render_with(library, renderers, template, Arc::clone(snapshot), dests, batch_file).await?;
     Ok(Rendered { bytes, copy })
 }
 
@@ -43,7 +43,7 @@ async fn render_with(
     library: &Arc<Library>,
     renderers: &Semaphore,
     template: &Arc<TemplateConfig>,
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     staged: Option<Arc<UnitPaths>>,
     batch_file: &mut Option<BatchFile>,
 ) -> Result<Vec<u8>, String> {

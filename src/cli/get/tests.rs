@@ -180,8 +180,8 @@ async fn a_failure_that_a_retry_does_not_mend_ends_the_wait_and_is_reported_once
     let notes = [format!("/s cannot be read: {reason}"), "/t cannot be read".into()];
     assert_eq!((answer.exit, answer.notes), (Exit::Unreached, notes.to_vec()));
     // A cached answer is used at once.
-    let folder = tempfile::tempdir().unwrap();
-    let cached = format!("/s --timeout 1h --cache {}", folder.path().join("cache").display());
+    let dir = tempfile::tempdir().unwrap();
+    let cached = format!("/s --timeout 1h --cache {}", dir.path().join("cache").display());
     assert_eq!(asked(&cached, vec![reset("/s", names(&["a:1"]))]).await.0, 0);
     let (code, out, says) = asked(&cached, missing()).await;
     assert_eq!((code, &*out), (0, "a:1\n"));
@@ -230,8 +230,8 @@ async fn wait_for_waits_and_then_min_applies() {
 
 #[tokio::test]
 async fn the_cache_replaces_an_unreachable_registry() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("web.json");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("web.json");
     let with = |line: &str| format!("{line} --cache {}", file.display());
     let good = |nodes: &[&str]| vec![reset("/s", names(nodes))];
 
@@ -271,8 +271,8 @@ async fn the_cache_replaces_an_unreachable_registry() {
 
 #[tokio::test]
 async fn the_cache_keeps_data_keys_and_other_paths() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("cache");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("cache");
     let with = |line: &str| format!("{line} --format members --cache {}", file.display());
     let script = || {
         let keys = [("api", names(&[])), ("web", members(&[("a:1", r#"{"zone":"z"}"#)]))];
@@ -282,7 +282,7 @@ async fn the_cache_keeps_data_keys_and_other_paths() {
     assert_eq!(asked(&with("/s"), vec![reset("/s", names(&["x:1"]))]).await.0, 0);
     assert_eq!(asked(&with("/all/*"), vec![away()]).await.1, fresh);
     assert!(fresh.contains(r#""zone":"z""#), "{fresh}");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
