@@ -219,6 +219,8 @@ pub struct ConnectRequest<'a> {
 pub enum ConnectError {
     /// The server was not reached, or cannot serve now: its name, and why.
     Unreachable(String),
+    /// The server did not answer in time: its name, and what was missing.
+    TimedOut(String),
     /// It is no ZooKeeper server, or one of the two refuses the other's certificate: its name, and why. A retry would fail
     /// in the same way.
     Rejected(String),

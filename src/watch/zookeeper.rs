@@ -81,7 +81,8 @@ impl ZooKeeper {
             subscriptions: Subscriptions::default(),
             events: &events,
             lost: None,
-            has_expired: false,
+            answers: Vec::new(),
+            expired: Vec::new(),
         };
         loop {
             let Some(connected) = until_stopped(&stop, &events, client.connect()).await else { return };
@@ -123,8 +124,10 @@ struct Client<'a> {
     events: &'a EventSender,
     /// Why the last connection was lost.
     lost: Option<String>,
-    /// The previous session has expired, and this was not reported yet.
-    has_expired: bool,
+    /// What the servers answered in the last round of tries.
+    answers: Vec<String>,
+    /// The previous session has expired, for these reasons, and this was not reported yet.
+    expired: Vec<String>,
 }
 
 impl Client<'_> {
@@ -135,24 +138,29 @@ impl Client<'_> {
         match &connected {
             Connected::Yes { connection, is_resumed, .. } => {
                 tracing::debug!(server = connection.server(), is_resumed, "connected");
-                if std::mem::take(&mut self.has_expired) {
-                    self.report_unreachable(&["the session expired"], false).await;
+                let expired = std::mem::take(&mut self.expired);
+                if !expired.is_empty() {
+                    self.report_unreachable(expired, false).await;
                 }
             }
-            Connected::SessionExpired => {
+            Connected::SessionExpired(reasons) => {
                 self.session.skip_pause();
-                self.has_expired = true;
+                // A round that ends with its first try shows little.
+                self.expired = if reasons.len() == 1 { std::mem::take(&mut self.answers) } else { Vec::new() };
+                self.expired.extend_from_slice(reasons);
             }
             Connected::No { reasons, is_final } => {
-                let has_expired = std::mem::take(&mut self.has_expired);
-                if self.session.failed(Instant::now()) || has_expired || *is_final {
-                    let facts = [
-                        ("the session expired", has_expired),
-                        ("could not establish a session with any server", self.lost.is_none()),
-                    ];
-                    let facts = facts.into_iter().filter(|(_, is_so)| *is_so).map(|(text, _)| text);
-                    let parts: Vec<&str> = facts.chain(reasons.iter().map(String::as_str)).collect();
-                    self.report_unreachable(&parts, *is_final).await;
+                self.answers.clone_from(reasons);
+                let is_due = self.session.no_server(Instant::now());
+                let mut parts = std::mem::take(&mut self.expired);
+                if is_due || *is_final || !parts.is_empty() {
+                    // The answers before a session expired, if there are any, say more than those after.
+                    if parts.len() < 2 || *is_final {
+                        let fact = "could not establish a session with any server".to_owned();
+                        parts.extend(self.lost.is_none().then_some(fact));
+                        parts.extend_from_slice(reasons);
+                    }
+                    self.report_unreachable(parts, *is_final).await;
                 }
             }
         }
@@ -162,6 +170,10 @@ impl Client<'_> {
     /// Reports that a connection ended, and decides when to try the next one.
     async fn disconnected(&mut self, end: FollowEnd, connection: &Connection) {
         let (now, session_id) = (Instant::now(), connection.session());
+        if matches!(end.error, ReadError::Lost(_)) {
+            self.servers.lost(end.useful_since.is_some());
+        }
+        self.answers.clear();
         if let FollowEnd { error: ReadError::Lost(_), useful_since: Some(since) } = &end {
             self.session.suspend(*since, now, session_id);
             self.lost = Some(end.error.into());
@@ -180,12 +192,12 @@ impl Client<'_> {
         let is_final = matches!(end.error, ReadError::Unusable(_) | ReadError::TooOld);
         self.lost = None;
         if is_due || !is_lost {
-            self.report_unreachable(&[&String::from(end.error)], is_final).await;
+            self.report_unreachable(vec![end.error.into()], is_final).await;
         }
     }
 
-    async fn report_unreachable(&self, parts: &[&str], is_final: bool) {
-        let parts: Vec<&str> = self.lost.as_deref().into_iter().chain(parts.iter().copied()).collect();
+    async fn report_unreachable(&self, parts: Vec<String>, is_final: bool) {
+        let parts: Vec<String> = self.lost.iter().cloned().chain(parts).collect();
         let reason = format!("{}: {}", self.registry.config.url, parts.join("; "));
         self.events.send_unreachable(Unreachable { reason, is_final }).await;
     }

@@ -68,7 +68,7 @@ impl Connecting<'_> {
         let limit = limit.min(self.request.timeout);
         match timeout_at(self.deadline.min(Instant::now() + limit), step).await {
             Ok(done) => done,
-            Err(_) => Err(self.unreachable(&format!("{missing} within {limit:?}"))),
+            Err(_) => Err(ConnectError::TimedOut(format!("{}: {missing} within {limit:?}", self.server))),
         }
     }
 

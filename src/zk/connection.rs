@@ -14,7 +14,7 @@ use crate::model::version::Zxid;
 
 use super::frame::Frames;
 use super::jute::{Encoder, Malformed};
-use super::protocol::{OP_CLOSE, OP_PING, XID_PING};
+use super::protocol::{self, OP_CLOSE, OP_PING, XID_PING};
 use super::transport::{Stream, Transport};
 use super::{ConnectionLost, EventHandler, ServerError, SessionId};
 
@@ -192,7 +192,9 @@ impl Task {
         mut requests: mpsc::UnboundedReceiver<Request>,
     ) -> Result<(), String> {
         let max_silence = self.max_silence();
-        let ping_interval = (self.timeout / 3).min(MAX_PING_INTERVAL);
+        // A follower tells the leader of a ping a little later. One that freezes may keep the last ping to itself, and then
+        // the session ends an interval earlier. That must be after `max_silence`.
+        let ping_interval = (self.timeout / 4).min(MAX_PING_INTERVAL);
         let mut last_heard = Instant::now();
         self.incoming.receive(&mut self.frames)?;
         loop {
@@ -233,7 +235,8 @@ impl Task {
         self.last_xid = self.last_xid.checked_add(1).unwrap_or(1);
         frame[4..8].copy_from_slice(&self.last_xid.to_be_bytes());
         self.outgoing.bytes.extend_from_slice(&frame);
-        self.incoming.pending.push_back(Pending { xid: self.last_xid, sent: Instant::now(), reply });
+        let op = frame[8..12].try_into().map_or(0, i32::from_be_bytes);
+        self.incoming.pending.push_back(Pending { xid: self.last_xid, op, sent: Instant::now(), reply });
     }
 
     /// How long the server may be silent: two thirds of the session timeout, as in the Java client. The last third is
@@ -248,10 +251,12 @@ impl Task {
     /// The server is silent, or a request has no reply in time.
     fn tick(&mut self, silent_at: Instant, ping_interval: Duration) -> Result<(), String> {
         let now = Instant::now();
-        let is_late = self.incoming.pending.front().is_some_and(|pending| now >= pending.sent + self.timeout);
-        if is_late || now >= silent_at {
-            let waited = if is_late { self.timeout } else { self.max_silence() };
-            return Err(format!("no reply for {waited:?}"));
+        if now >= silent_at {
+            return Err(format!("no reply for {:?}, not even to pings", self.max_silence()));
+        }
+        if let Some(late) = self.incoming.pending.front().filter(|pending| now >= pending.sent + self.timeout) {
+            let name = protocol::name(late.op);
+            return Err(format!("no reply to {name} for {:?}, although the connection is alive", self.timeout));
         }
         if now >= self.outgoing.last_sent + ping_interval {
             self.outgoing.bytes.extend_from_slice(&Encoder::request(XID_PING, OP_PING).frame());

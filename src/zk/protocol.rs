@@ -16,6 +16,20 @@ pub const OP_SASL: i32 = 102;
 pub const OP_ADD_WATCH: i32 = 106;
 pub const OP_CLOSE: i32 = -11;
 
+/// The name of a request (`ZooDefs.opNames`), for messages.
+pub fn name(op: i32) -> &'static str {
+    match op {
+        OP_EXISTS => "exists",
+        OP_GET_DATA => "getData",
+        OP_SYNC => "sync",
+        OP_GET_CHILDREN => "getChildren2",
+        OP_MULTI_READ => "multiRead",
+        OP_ADD_WATCH => "addWatch",
+        OP_CLOSE => "closeSession",
+        _ => "a request",
+    }
+}
+
 /// `AddWatchMode.PERSISTENT_RECURSIVE`.
 pub const WATCH_RECURSIVE: i32 = 1;
 

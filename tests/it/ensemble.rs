@@ -10,6 +10,7 @@ use crate::support::zookeeper::ZooKeeper;
 
 mod access;
 mod outage;
+mod sessions;
 
 /// How the log line of an unreachable registry begins.
 pub const AWAY: &str = "registry unreachable; files stay as they are: ";

@@ -1,6 +1,5 @@
 //! Real ZooKeeper servers from Debian's packages on free loopback ports, and a client with blocking calls.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -19,6 +18,7 @@ use super::network::Network;
 use super::wait::eventually;
 
 mod moving;
+mod sessions;
 
 pub use super::client::Zk;
 
@@ -260,13 +260,6 @@ impl ZooKeeper {
         leader.unwrap()
     }
 
-    /// The sessions that a single server keeps, connected or not.
-    pub fn sessions(&self) -> BTreeSet<String> {
-        let dump = word(&self.servers[0], "dump").unwrap();
-        let of = dump.split("ephemeral nodes dump").next().unwrap_or_default();
-        of.split_whitespace().filter(|text| text.starts_with("0x")).map(str::to_owned).collect()
-    }
-
     /// The mode that a server reports: `standalone`, `leader`, `follower`, `read-only`; `None` while it does not serve.
     pub fn mode(&self, index: usize) -> Option<String> {
         let answer = word(&self.servers[index], "srvr").ok()?;
@@ -297,9 +290,15 @@ impl ZooKeeper {
 
     /// Creates a node, or sets its data, as soon as a running server accepts that.
     pub fn put_soon(&self, path: &str, data: &[u8]) {
-        let up = self.servers.iter().filter(|server| server.child.is_some()).map(Server::address);
+        let up = (0..self.servers.len()).filter(|index| self.servers[*index].child.is_some());
+        self.put_soon_at(&up.collect::<Vec<_>>(), path, data);
+    }
+
+    /// The same through these servers only.
+    pub fn put_soon_at(&self, servers: &[usize], path: &str, data: &[u8]) {
+        let servers: Vec<String> = servers.iter().map(|index| self.servers[*index].address()).collect();
         let (path, data) = (path.to_owned(), data.to_vec());
-        soon(&up.collect::<Vec<_>>().join(","), &format!("a quorum takes {path}"), move |client| {
+        soon(&servers.join(","), &format!("a quorum takes {path}"), move |client| {
             let (path, data) = (path.clone(), data.clone());
             async move { put(&client, &path, &data).await }
         });

@@ -22,8 +22,9 @@ pub enum Connected {
         /// The session is the previous one.
         is_resumed: bool,
     },
-    /// The previous session has expired, and everything has to be read again.
-    SessionExpired,
+    /// The previous session has expired, and everything has to be read again. What the servers answered before, and why it
+    /// has expired.
+    SessionExpired(Vec<String>),
     /// No server gave a session.
     No {
         /// The reason of each.
@@ -51,9 +52,11 @@ pub async fn connect(config: &RegistryConfig, servers: &mut Servers, session: &m
     let mut reasons = resolved.failed;
     let (mut are_refused, mut is_each_rejected) = (false, reasons.is_empty());
     for server in &resolved.servers {
-        if session.drop_expired() {
-            return Connected::SessionExpired;
+        if let Some(timeout) = session.drop_expired() {
+            reasons.push(format!("the session expired, because no server continued it within {timeout:?}"));
+            return Connected::SessionExpired(reasons);
         }
+        let is_last = servers.has_failed(server.address) && resolved.servers.len() > 1;
         let tracker = Arc::<DirtyTracker>::default();
         let exchange = match sasl.first().map(|auth| DigestMd5::new(&auth.secret)).transpose() {
             Ok(exchange) => exchange,
@@ -63,7 +66,7 @@ pub async fn connect(config: &RegistryConfig, servers: &mut Servers, session: &m
         let request = ConnectRequest {
             session: session.id(),
             session_timeout: config.session_timeout,
-            timeout: session.address_timeout(config.session_timeout),
+            timeout: session.address_timeout(config.session_timeout, is_last),
             auth: &auth,
             sasl: respond.as_ref().map(|respond| respond as SaslResponder<'_>),
             chroot: chroot.as_ref(),
@@ -77,10 +80,16 @@ pub async fn connect(config: &RegistryConfig, servers: &mut Servers, session: &m
             }
             Err(ConnectError::SessionExpired) => {
                 session.drop_id();
-                return Connected::SessionExpired;
+                reasons.push(format!("{server}: the session expired"));
+                return Connected::SessionExpired(reasons);
             }
             Err(ConnectError::Unreachable(reason)) => {
                 is_each_rejected = false;
+                reasons.push(reason);
+            }
+            Err(ConnectError::TimedOut(reason)) => {
+                is_each_rejected = false;
+                servers.failed(server.address);
                 reasons.push(reason);
             }
             Err(ConnectError::Rejected(reason)) => reasons.push(reason),

@@ -25,8 +25,7 @@ pub async fn read(
     let setback = |reason: String| Setback::new(format!("read {path} on {}", config.url), reason);
     let connection = match connect(config, &mut Servers::new(config, state), &mut Session::default()).await {
         Connected::Yes { connection, .. } => connection,
-        Connected::SessionExpired => return Err(setback("the session expired".into())),
-        Connected::No { reasons, .. } => return Err(setback(reasons.join("; "))),
+        Connected::SessionExpired(reasons) | Connected::No { reasons, .. } => return Err(setback(reasons.join("; "))),
     };
     let mut lister = Lister { reader: Reader::new(connection.clone(), Mode::Plain), nodes_left: MAX_SUBJECT_NODES };
     let reading = async {

@@ -55,7 +55,9 @@ pub struct Servers {
     exhibited: Vec<LearnedServer>,
     saved: SavedServers,
     /// The last server that gave a session.
-    connected: Option<ServerName>,
+    connected: Option<Server>,
+    /// The addresses that were lost or did not answer in this outage, the last one at the end. They are tried last.
+    failed: Vec<SocketAddr>,
     /// Lookups that were not done in time.
     late: HashMap<ServerName, JoinHandle<Addresses>>,
 }
@@ -79,6 +81,7 @@ impl Servers {
             exhibited: Vec::new(),
             saved: SavedServers::load(state, &config.name, &config.url.to_string()),
             connected: None,
+            failed: Vec::new(),
             late: HashMap::new(),
         }
     }
@@ -110,7 +113,30 @@ impl Servers {
                 Err(reason) => resolved.failed.push(format!("{name}: {reason}")),
             }
         }
+        let rank = |server: &Server| self.failed.iter().position(|failed| *failed == server.address);
+        resolved.servers.sort_by_key(rank);
         resolved
+    }
+
+    /// Records that this address did not answer in time.
+    pub fn failed(&mut self, address: SocketAddr) {
+        self.failed.retain(|failed| *failed != address);
+        self.failed.push(address);
+    }
+
+    /// Whether this address was lost, or did not answer, in this outage.
+    pub fn has_failed(&self, address: SocketAddr) -> bool {
+        self.failed.contains(&address)
+    }
+
+    /// Records that the connection to the last server was lost. If it was useful, another outage begins.
+    pub fn lost(&mut self, was_useful: bool) {
+        if was_useful {
+            self.failed.clear();
+        }
+        if let Some(address) = self.connected.as_ref().map(|server| server.address) {
+            self.failed(address);
+        }
     }
 
     /// Learns the servers in `/zookeeper/config`, unless the list is older than the known one.
@@ -130,18 +156,16 @@ impl Servers {
 
     /// Records that this server gave a session.
     pub fn connected(&mut self, server: &Server) {
-        self.connected = Some(ServerName { host: server.host.clone(), port: server.port });
+        self.connected = Some(server.clone());
         self.save();
     }
 
     /// The servers learned in this run.
     fn learned(&self) -> Vec<ServerName> {
-        let ensemble = self.ensemble.iter().flat_map(|ensemble| ensemble.servers.clone()).collect();
-        [shuffled(ensemble), shuffled(self.exhibited.clone())]
-            .concat()
-            .iter()
-            .flat_map(|known| self.names(known))
-            .collect()
+        // Shuffled by name: without a port of its own, a server has one name for each configured port of its host.
+        let names = |known: &[LearnedServer]| shuffled(known.iter().flat_map(|known| self.names(known)).collect());
+        let ensemble = self.ensemble.as_ref().map_or(&[][..], |ensemble| &ensemble.servers);
+        [names(ensemble), names(&self.exhibited)].concat()
     }
 
     /// The names of a learned server: with its own port, else with each configured port of the same host, else with the
@@ -172,7 +196,9 @@ impl Servers {
             learned.extend(shuffled(self.saved.servers().to_vec()));
         }
         let configured = shuffled(self.configured.clone());
-        let is_proven = self.connected.as_ref().is_some_and(|connected| learned.contains(connected));
+        let connected =
+            self.connected.as_ref().map(|server| ServerName { host: server.host.clone(), port: server.port });
+        let is_proven = connected.is_some_and(|connected| learned.contains(&connected));
         // An ensemble may name itself by addresses that only its own network can reach. Until one of them was reached,
         // the configured servers must not wait for all of them.
         let all = if is_proven { [learned, configured].concat() } else { interleave(learned, configured) };

@@ -34,6 +34,10 @@ const GRACE: Duration = Duration::from_millis(500);
 /// The longest pause before the first try after a useful connection. It spreads the agents of a server that went down.
 const RECONNECT_JITTER: Duration = Duration::from_millis(100);
 
+/// While a session can be resumed, the pauses are at most its timeout divided by this. The last third of the timeout is
+/// left for that when a server falls silent.
+const RESUME_TRIES: u32 = 24;
+
 /// The session of one registry.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -53,13 +57,17 @@ impl Session {
         self.pause
     }
 
-    /// How long one address may take.
-    pub fn address_timeout(&self, session_timeout: Duration) -> Duration {
+    /// How long one address may take. One that failed in this outage, while others are there, may take a quarter of it
+    /// for as long as the session can be resumed.
+    pub fn address_timeout(&self, session_timeout: Duration, has_failed: bool) -> Duration {
         let backoff = Backoff::doubling(ADDRESS_TIMEOUT, session_timeout.max(ADDRESS_TIMEOUT));
         let timeout = backoff.pause(self.rounds.saturating_add(1));
         // Not longer than the session lives: after that a new session is created.
         let left = self.id.as_ref().map(|id| id.timeout.saturating_sub(id.last_heard.elapsed()));
-        left.map_or(timeout, |left| timeout.min(left.max(ADDRESS_TIMEOUT / 4)))
+        left.map_or(timeout, |left| {
+            let timeout = if has_failed { timeout / 4 } else { timeout };
+            timeout.min(left.max(ADDRESS_TIMEOUT / 4))
+        })
     }
 
     /// The session to resume, if there is one.
@@ -67,9 +75,9 @@ impl Session {
         self.id.as_ref()
     }
 
-    /// Drops the session if it must have expired. Returns whether it did so now.
-    pub fn drop_expired(&mut self) -> bool {
-        self.id.take_if(|id| id.is_expired()).is_some()
+    /// Drops the session if it must have expired, and returns its timeout then.
+    pub fn drop_expired(&mut self) -> Option<Duration> {
+        self.id.take_if(|id| id.is_expired()).map(|id| id.timeout)
     }
 
     /// Drops the session: it has expired, or cannot be used.
@@ -77,11 +85,21 @@ impl Session {
         self.id = None;
     }
 
-    /// Records that no address gave a connection, or only a useless one. Returns whether to report that now.
+    /// Records that a round of tries gave no connection, or only a useless one. Returns whether to report that now.
     pub fn failed(&mut self, now: Instant) -> bool {
         self.rounds = self.rounds.saturating_add(1);
         self.back_off();
         self.suspended.is_none_or(|since| now.duration_since(since) >= GRACE)
+    }
+
+    /// Records that no address gave a connection. Returns whether to report that now. While the session can still be
+    /// resumed, the next round comes soon.
+    pub fn no_server(&mut self, now: Instant) -> bool {
+        let is_due = self.failed(now);
+        if let Some(id) = &self.id {
+            self.pause = self.pause.min(id.timeout / RESUME_TRIES);
+        }
+        is_due
     }
 
     /// Records that a connection was lost that was useful since `since`.

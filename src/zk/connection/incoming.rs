@@ -21,6 +21,8 @@ use super::{RawReply, Shared};
 /// A request without a reply yet.
 pub struct Pending {
     pub xid: i32,
+    /// The kind of the request.
+    pub op: i32,
     pub sent: Instant,
     pub reply: oneshot::Sender<RawReply>,
 }

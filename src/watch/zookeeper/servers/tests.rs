@@ -86,6 +86,15 @@ fn a_server_without_a_port_gets_the_configured_one() {
     let mut servers = servers("zk://a:1,a:2,b:3", &StateAccess::None);
     servers.learn(b"server.1=a:8:9:participant\nserver.2=b:8:9:participant\nserver.3=c:8:9:participant\nversion=0");
     assert_eq!(sorted(&servers), ["a:1", "a:2", "b:3", "c:1"]);
+    // Several servers on one host are tried in random order, too.
+    servers.connected(&server("a", 1));
+    let orders: BTreeSet<bool> = (0..200)
+        .map(|_| {
+            let order = order(&servers);
+            order.iter().position(|name| name == "a:1") < order.iter().position(|name| name == "a:2")
+        })
+        .collect();
+    assert_eq!(orders.len(), 2);
 }
 
 #[test]
@@ -184,4 +193,36 @@ async fn an_address_is_tried_once_but_with_tls_by_each_of_its_names() {
         servers.exhibited = vec![LearnedServer { host: "127.1".into(), port: Some(1) }];
         assert_eq!(servers.resolve().await.servers.len(), count, "{url}");
     }
+}
+
+async fn ports(servers: &mut Servers) -> Vec<u16> {
+    servers.resolve().await.servers.iter().map(|server| server.port).collect()
+}
+
+#[tokio::test]
+async fn addresses_that_failed_in_this_outage_are_tried_last() {
+    let mut servers = servers("zk://127.0.0.1:1,127.0.0.1:2,127.0.0.1:3", &StateAccess::None);
+    let address = |port| ([127, 0, 0, 1], port).into();
+    let connected = |servers: &mut Servers, port| {
+        servers.connected(&Server { host: "127.0.0.1".into(), port, address: address(port) });
+    };
+    connected(&mut servers, 1);
+    servers.lost(true);
+    for _ in 0..20 {
+        assert_eq!(ports(&mut servers).await[2], 1, "the lost one");
+    }
+    servers.failed(address(2));
+    assert_eq!(ports(&mut servers).await, [3, 1, 2]);
+    servers.failed(address(1));
+    assert_eq!(ports(&mut servers).await, [3, 2, 1]);
+    // It accepted the session, and was of no use.
+    connected(&mut servers, 3);
+    servers.lost(false);
+    assert_eq!(ports(&mut servers).await, [2, 1, 3]);
+    // The next outage.
+    connected(&mut servers, 2);
+    servers.lost(true);
+    assert!(servers.has_failed(address(2)) && !servers.has_failed(address(1)));
+    let firsts: BTreeSet<u16> = ports(&mut servers).await.into_iter().take(2).collect();
+    assert_eq!(firsts, [1, 3].into());
 }

@@ -9,7 +9,7 @@ async fn without_a_reply_to_sync_nothing_is_sent() {
     fake.put("/s/a", "1");
     fake.state().ignores.insert(SYNC);
     let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
-    subscriber.receives("no reply for 3s").await;
+    subscriber.receives("no reply to sync for 3s").await;
     assert_eq!(subscriber.log.len(), 1, "{:?}", subscriber.log);
     assert_eq!((fake.count(CHILDREN), fake.count(MULTI_READ)), (0, 0), "{:?}", fake.state().requests);
     fake.state().ignores.clear();
@@ -21,7 +21,7 @@ async fn without_a_reply_to_sync_nothing_is_sent() {
     });
     subscriber.receives("suspended").await;
     let received = subscriber.log.len();
-    subscriber.receives("no reply for 3s").await;
+    subscriber.receives("no reply to sync for 3s").await;
     sleep(Duration::from_millis(200)).await;
     assert_eq!(subscriber.members("/s"), "a=1", "{:?}", &subscriber.log[received..]);
     fake.state().ignores.clear();
@@ -138,7 +138,7 @@ async fn an_expired_session_is_reported_and_everything_is_read() {
     assert_eq!(subscriber.log.len(), 3, "{:?}", subscriber.log);
     assert_eq!((&*subscriber.log[0], &*subscriber.log[2]), ("suspended", "reset /s"));
     assert!(
-        subscriber.log[1].ends_with("connection closed by the server; the session expired"),
+        subscriber.log[1].ends_with(&format!("connection closed by the server; {}: the session expired", fake.address)),
         "{:?}",
         subscriber.log
     );
@@ -265,4 +265,29 @@ async fn a_failure_is_final_if_credentials_are_refused_or_no_server_is_the_right
     subscriber.receives("requires authentication, and the registry has no auth").await;
     fake.state().ping_code = 0;
     subscriber.receives("absent").await;
+}
+
+#[tokio::test]
+async fn what_each_server_answered_is_reported_with_an_expired_session() {
+    let fake = Fake::start().await;
+    fake.put("/s/a", "1");
+    // It accepts connections and never sends anything.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let url = RegistryUrl::ZooKeeper { servers: vec![address.clone(), fake.address.clone()], chroot: None, tls: false };
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |registry| {
+        registry.config.url = url;
+        registry.config.session_timeout = Duration::from_millis(1200);
+    });
+    subscriber.becomes("/s", "a=1").await;
+    fake.cut(|_| {});
+    // The lost server is tried last, after the pause that a short connection leads to, and then it is too late.
+    subscriber.receives("the session expired").await;
+    let report = subscriber.log.last().unwrap();
+    let (lost, rest) = report.split_once("connection closed by the server; ").unwrap();
+    assert!(lost.ends_with(&format!("connection lost: {}: ", fake.address)), "{report}");
+    let answer = format!("{address}: connected, but no session within ");
+    let expired = "; the session expired, because no server continued it within 1.2s";
+    assert!(rest.starts_with(&answer) && rest.ends_with(expired), "{report}");
+    subscriber.becomes("/s", "a=1").await;
 }
