@@ -22,6 +22,7 @@ use crate::text::nearest::nearest;
 mod error;
 mod filter;
 mod lex;
+mod member_at_fault;
 mod names;
 mod output;
 mod scan;
@@ -56,6 +57,8 @@ pub struct Globals {
     pub vars: Map<String, Value>,
     /// The names of rosters and keys.
     pub names: BTreeMap<Arc<str>, NameKind>,
+    /// The paths of rosters, for messages.
+    pub paths: BTreeMap<Arc<str>, Subject>,
     /// Whether `names` is complete; false if a part of the configuration was refused.
     pub complete: bool,
 }
@@ -68,7 +71,8 @@ impl Globals {
             (Arc::clone(&roster.name), if keyed { NameKind::Map } else { NameKind::List })
         });
         let keys = config.keys.iter().map(|key| (Arc::clone(&key.name), NameKind::Key));
-        Self { host, vars: config.vars.clone(), names: rosters.chain(keys).collect(), complete: true }
+        let paths = config.rosters.iter().map(|roster| (Arc::clone(&roster.name), roster.subject.clone())).collect();
+        Self { host, vars: config.vars.clone(), names: rosters.chain(keys).collect(), paths, complete: true }
     }
 }
 
@@ -82,6 +86,7 @@ pub struct Library {
     warnings: Vec<String>,
     host: tera::Value,
     vars: tera::Value,
+    paths: BTreeMap<Arc<str>, Subject>,
     values: ValueCache,
 }
 
@@ -152,6 +157,7 @@ impl Library {
             warnings: warnings.into_iter().collect(),
             host: host_value(globals.host),
             vars: value::object(&globals.vars),
+            paths: globals.paths,
             values: ValueCache::default(),
         })
     }

@@ -168,8 +168,8 @@ impl Executor {
         });
     }
 
-    /// Runs a template's check on this content, and replaces nothing. If the check reads other files of the unit, they
-    /// are rendered with the same members.
+    /// Renders a template and runs its check, if it has one, and replaces nothing. If the check reads other files of the
+    /// unit, they are rendered with the same members.
     pub fn probe(&self, publication: Publication) {
         let Publication { id, template, snapshot, .. } = publication;
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
@@ -179,13 +179,14 @@ impl Executor {
             let (snapshot, mut files) = (Arc::new(snapshot), Vec::new());
             let rendering = async {
                 for template in of_unit.unwrap_or_else(|| vec![Arc::clone(&template)]) {
-                    let rendered = render(&library, &renderers, &template, &snapshot, &mut None).await?;
+                    let rendered = render(&library, &renderers, &template, &snapshot, false, &mut None).await?;
                     files.push((template, rendered));
                 }
                 Ok(())
             };
             let outcome = match rendering.await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
+                Ok(()) if template.check.is_none() => Outcome::WouldReplace,
                 Ok(()) => files::probe(&writer, &template, files, &stop).await,
             };
             // The event loop may have ended.
@@ -226,7 +227,7 @@ impl Executor {
                 return (file::remove(&writer, &template, owned_files, dry_run, diff.as_ref(), &stop).await, None);
             };
             let (snapshot, mut digest) = (Arc::new(snapshot), None);
-            let outcome = match render(&library, &renderers, &template, &snapshot, &mut batch_file).await {
+            let outcome = match render(&library, &renderers, &template, &snapshot, true, &mut batch_file).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(rendered) => {
                     // Only files of templates with `each` are recorded as owned.

@@ -55,8 +55,8 @@ enum Job {
     Requested,
     /// It is being published or compared.
     InFlight(PublicationId),
-    /// Its check, or another one of its unit, refused the file. The engine searches for the members at fault, and
-    /// publishes the file without them.
+    /// It, or another file of its unit, could not be rendered or was refused by its check. The engine searches for the
+    /// members at fault, and publishes the file without them.
     Refused(Outcome),
     /// It has a file for each key, and each file has a job.
     Split,
@@ -123,7 +123,7 @@ impl Passes {
             for job in pass.jobs.values_mut().filter(|job| matches!(job, Job::InFlight(flight) if *flight == id)) {
                 pass.differs |= outcome.differs();
                 *job = match outcome {
-                    Outcome::Failed(failure) if matches!(failure.stage, Stage::Refused | Stage::Unit) => {
+                    Outcome::Failed(failure) if failure.stage.depends_on_members() || failure.stage == Stage::Unit => {
                         Job::Refused(outcome.clone())
                     }
                     Outcome::Abandoned => Job::Ended(FileResult::Late),

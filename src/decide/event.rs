@@ -69,9 +69,9 @@ events! {
     UnitBlocked = unit_blocked Warn "file unchanged; another template of its unit failed" { template: Name, dest: PathBuf, reason: String }
     WritePaused = write_paused Warn "file unchanged; replacements are paused" { template: Name, dest: PathBuf }
     WriteAbandoned = write_abandoned Warn "file unchanged; the agent is stopping" { template: Name, dest: PathBuf }
-    MemberIsolated = member_isolated Warn "member left out; the check refuses it" { template: Name, roster: Name, key: Option<Name>, member: Name, reason: String }
+    MemberIsolated = member_isolated Warn "member left out" { template: Name, roster: Name, key: Option<Name>, member: Name, reason: String }
     MemberRetried = member_retried Info "isolated member changed; retrying it" { template: Name, roster: Name, key: Option<Name>, member: Name }
-    MemberReadmitted = member_readmitted Info "isolated member passes the check again" { template: Name, roster: Name, key: Option<Name>, member: Name }
+    MemberReadmitted = member_readmitted Info "isolated member passes again" { template: Name, roster: Name, key: Option<Name>, member: Name }
     DriftDetected = drift_detected Warn "file changed by another process" { template: Name, dest: PathBuf, reason: String, on_drift: Words }
     DriftDisputed = drift_disputed Warn "file changed by another process again" { template: Name, dest: PathBuf, reason: String, corrections: u32, retry_in_s: u64 }
     DriftCorrected = drift_corrected Info "external change overwritten" { template: Name, dest: PathBuf }

@@ -1,5 +1,5 @@
-//! Members that the check refuses. A search finds them by running the check without some members. They are left out
-//! until they change or pass.
+//! Members with which a template cannot be rendered, or that its check refuses. A search finds them by rendering and
+//! checking the file without some members. They are left out until they change or pass.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,18 +21,18 @@ pub(crate) use member_ref::{lists, without};
 pub struct IsolatedMember {
     /// The member when it was refused. A changed one is retried.
     pub member: SlottedMember,
-    /// The message of the check, with the end of its output.
-    pub why: String,
-    /// How often the check has refused it unchanged.
+    /// How the file fails with it.
+    pub failure: Failure,
+    /// How often the file has failed with it unchanged.
     pub times: u32,
     /// When it is retried unchanged. `None` if another template of the unit decides that, or in a single pass.
     pub retry_at: Option<Moment>,
 }
 
 impl IsolatedMember {
-    /// Creates it after the first refusal.
-    pub fn new(member: SlottedMember, why: &str) -> Self {
-        Self { member, why: why.to_owned(), times: 1, retry_at: None }
+    /// Creates it after the first failure.
+    pub fn new(member: SlottedMember, failure: Failure) -> Self {
+        Self { member, failure, times: 1, retry_at: None }
     }
 
     /// Schedules its next retry, with backoff.
@@ -44,10 +44,10 @@ impl IsolatedMember {
 /// The members that are left out.
 pub type IsolatedMembers = BTreeMap<MemberRef, IsolatedMember>;
 
-/// What a template knows of the members that its check refuses.
+/// What a template knows of the members that it leaves out.
 #[derive(Debug, Clone, Default)]
 pub struct Isolation {
-    /// What last passed the check.
+    /// What was last rendered, and passed the check.
     pub passed: Option<Snapshot>,
     /// What the publication or probe in flight shows.
     pub in_flight: Option<Snapshot>,
@@ -59,7 +59,7 @@ pub struct Isolation {
     pub trial: Option<MemberRef>,
     /// Some members have passed a retry and are not in the file yet.
     pub has_readmitted: bool,
-    /// The last refusal, until it is known whether members are at fault.
+    /// The last failure, until it is known whether members are at fault.
     pub refused: Option<Failure>,
     /// The search for them, once it has begun.
     pub search: Option<Bisection>,
@@ -73,7 +73,7 @@ pub struct FinishedSearch {
     pub remark: Option<String>,
     /// How many searches ended for the same snapshot.
     pub times: u32,
-    /// The same snapshot is not searched again before this time. The cause of the refusal can be temporary.
+    /// The same snapshot is not searched again before this time. The cause of the failure can be temporary.
     pub retry_at: Moment,
 }
 
@@ -104,7 +104,7 @@ impl Isolation {
         self.refused.is_some()
     }
 
-    /// Ends the search. Returns the refusal that began it.
+    /// Ends the search. Returns the failure that began it.
     pub fn end_search(&mut self) -> Option<Failure> {
         self.search = None;
         self.refused.take()

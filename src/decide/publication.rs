@@ -147,10 +147,23 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// Why a member is left out, if the file fails like this only with it.
+    pub fn of_member(&self) -> String {
+        let what = if self.stage == Stage::Render {
+            "the template cannot be rendered with it"
+        } else {
+            "the check refuses it"
+        };
+        format!("{what}: {}", self.message)
+    }
+}
+
 /// The stages of a publication that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
-    /// The template could not be rendered with these members. A retry needs other members or another template.
+    /// The template could not be rendered with these members, which can be at fault. A retry needs other members or
+    /// another template.
     Render,
     /// The file could not be read, staged or replaced.
     Write,
@@ -167,6 +180,11 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Whether members can be at fault.
+    pub fn depends_on_members(self) -> bool {
+        matches!(self, Self::Render | Self::Refused)
+    }
+
     /// The failure of this stage as text.
     pub fn describe(self) -> &'static str {
         match self {

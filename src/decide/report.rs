@@ -136,7 +136,7 @@ pub struct TemplateReport {
     pub failure: Option<FailureReport>,
     /// A change to its file by another process.
     pub drift: Option<DriftReport>,
-    /// The members that its check refuses (`isolate`), which are left out of its file.
+    /// The members that are left out of its file, because it fails with them (`isolate`).
     pub isolated: Vec<IsolatedReport>,
     /// The templates of its unit that it waits for, with the rosters and keys of which they have no known-good view.
     pub waiting_for: BTreeMap<Arc<str>, Vec<Arc<str>>>,
@@ -184,8 +184,8 @@ pub struct DriftReport {
 pub struct IsolatedReport {
     /// The member.
     pub member: MemberRef,
-    /// The output of the check.
-    pub why: String,
+    /// How the file fails with it.
+    pub failure: Failure,
     /// When it is retried unchanged; `None` if another template of the unit decides that.
     pub retry: Option<Moment>,
 }

@@ -215,8 +215,8 @@ impl Template {
         }
     }
 
-    /// Its snapshot: only what it names, so that nothing else can change the result, without the members that its check
-    /// refuses.
+    /// Its snapshot: only what it names, so that nothing else can change the result, without the members with which it
+    /// fails.
     pub fn snapshot(&self, rosters: &BTreeMap<Arc<str>, Roster>, keys: &BTreeMap<Arc<str>, Key>) -> Snapshot {
         self.isolation.filter(self.full(rosters, keys), self.each())
     }

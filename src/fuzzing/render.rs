@@ -26,6 +26,7 @@ impl Template {
             host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [10, 0, 0, 9].into() },
             vars: serde_json::Map::new(),
             names: BTreeMap::from([("web".into(), NameKind::List)]),
+            paths: BTreeMap::new(),
             complete: true,
         };
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);

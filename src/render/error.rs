@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tera::{Error, ErrorKind, ReportError};
 
 use crate::config::Problem;
+use crate::model::node_path::NodePath;
 
 use super::source::Source;
 use super::syntax_hints::SEE_GUIDE;
@@ -21,6 +22,8 @@ pub struct RenderError {
     pub position: Option<(usize, usize)>,
     /// The message, one line.
     pub message: String,
+    /// The member with which the template cannot be rendered, if that is known.
+    pub member: Option<NodePath>,
     /// The source line with a caret, and the includes that lead to it.
     snippet: Option<String>,
 }
@@ -38,6 +41,7 @@ impl RenderError {
                     template: report.filename().to_owned(),
                     position: Some((span.start_line, span.start_col + 1)),
                     message,
+                    member: None,
                     snippet,
                 }
             }
@@ -46,7 +50,13 @@ impl RenderError {
     }
 
     pub fn without_position(src: &Path, message: &str) -> Self {
-        Self { template: src.display().to_string(), position: None, message: message.to_owned(), snippet: None }
+        Self {
+            template: src.display().to_string(),
+            position: None,
+            message: message.to_owned(),
+            member: None,
+            snippet: None,
+        }
     }
 }
 
@@ -66,6 +76,9 @@ fn message(report: &ReportError) -> String {
 
 impl fmt::Display for RenderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(member) = &self.member {
+            write!(f, "at member {member}: ")?;
+        }
         match &self.snippet {
             Some(snippet) => write!(f, "{}\n{snippet}", self.message),
             None => write!(f, "{}: {}", self.template, self.message),

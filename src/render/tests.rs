@@ -10,6 +10,7 @@ use crate::payload::{Format, decode};
 
 mod guide;
 mod hostile;
+mod member_at_fault;
 mod million;
 mod problems;
 mod quoting;
@@ -40,6 +41,10 @@ fn globals() -> Globals {
             ("memcached".into(), NameKind::List),
             ("services".into(), NameKind::Map),
             ("settings".into(), NameKind::Key),
+        ]),
+        paths: BTreeMap::from([
+            ("web".into(), Subject::parse("/services/web").unwrap()),
+            ("services".into(), Subject::parse("/services/*/live").unwrap()),
         ]),
         complete: true,
     }

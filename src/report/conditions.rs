@@ -148,7 +148,7 @@ fn failure(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
     let times = if it.times > 1 { format!(", {} times in a row", it.times) } else { String::new() };
     let change = "the members, the template or the configuration changes";
     let retry = match it.retry {
-        Retry::AfterSearch => "searching for the members that fail the check".to_owned(),
+        Retry::AfterSearch => "searching for the members at fault".to_owned(),
         Retry::Now => "retrying now".to_owned(),
         Retry::At(due) => format!("retry at {}", clock.due(due)),
         Retry::OnChange if stage == Stage::Unit => "retried with the whole unit".to_owned(),
@@ -179,14 +179,15 @@ fn drift(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
     Some(Condition::blocking(Health::Warning, text))
 }
 
-/// A member that the check refuses.
+/// A member that is left out of the file.
 fn isolated(it: &IsolatedReport, clock: &Clock) -> Condition {
     let member = field(&it.member.to_string());
     let next = match it.retry {
         Some(due) => format!("at {}", clock.due(due)),
         None => "with another template of its unit".to_owned(),
     };
-    let text = format!("{member} is isolated: the check refuses it; retried when it changes, or {next}: {}", it.why);
+    let why = it.failure.of_member();
+    let text = format!("{member} is isolated, retried when it changes, or {next}: {why}");
     Condition::blocking(Health::Warning, text)
 }
 

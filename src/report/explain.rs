@@ -109,8 +109,9 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     list(&mut out, "quarantined", quarantined);
     for (name, template) in &report.templates {
         let isolated = template.isolated.iter().filter(|it| it.member.roster == config.name);
-        let isolated = isolated.map(|it| format!("{}: {}", field(&member_name(&it.member)), field(&one_line(&it.why))));
-        list(&mut out, &format!("left out of template {}, whose check refuses them", field(name)), isolated);
+        let isolated = isolated
+            .map(|it| format!("{}: {}", field(&member_name(&it.member)), field(&one_line(&it.failure.of_member()))));
+        list(&mut out, &format!("left out of template {}", field(name)), isolated);
     }
     let others = it.not_members.iter().map(|(path, why)| format!("{}: {why}", field(path.as_str())));
     list(&mut out, "not members", others);

@@ -183,7 +183,7 @@ pub struct TemplateStatus {
     /// When another process was first seen to have changed the destination; null if none has.
     #[serde(default)]
     pub drifted_since: Option<String>,
-    /// The members that are left out of its file, because its check refuses them.
+    /// The members that are left out of its file, because it fails with them.
     #[serde(default)]
     pub left_out: Vec<LeftOutStatus>,
 }
@@ -210,7 +210,7 @@ pub struct LeftOutStatus {
     pub key: Option<String>,
     /// The member's name.
     pub member: String,
-    /// The message of the check, with the end of its output.
+    /// How the file fails with it, with the end of the output of a check.
     pub why: String,
     /// When it is retried unchanged; null if another template of its unit decides that.
     #[serde(default)]
@@ -331,7 +331,7 @@ fn left_out(it: &IsolatedReport, clock: &Clock) -> LeftOutStatus {
         roster: it.member.roster.to_string(),
         key: it.member.key.as_ref().map(ToString::to_string),
         member: it.member.member.to_string(),
-        why: mask_credentials(&it.why).into_owned(),
+        why: mask_credentials(&it.failure.of_member()).into_owned(),
         again: it.retry.map(|again| clock.time(again.max(clock.now))),
     }
 }

@@ -98,11 +98,11 @@ fn a_bad_member_is_named_and_the_other_49_are_served() {
     assert_eq!(template["left_out"].as_array().unwrap().len(), 1);
     assert_eq!(template["last_error"], Value::Null, "nothing has failed: {template}");
     let explained = site.run(&["explain", "haproxy"]).expect(0).stdout();
-    assert!(explained.contains(&format!("{name} of web is isolated: ")) && explained.contains("999"), "{explained}");
+    assert!(explained.contains(&format!("{name} of web is isolated, ")) && explained.contains("999"), "{explained}");
     let roster = site.run(&["explain", "web"]).expect(0).stdout();
-    let named = format!("  left out of template haproxy, whose check refuses them (1):\n    {name}: check ");
+    let named = format!("  left out of template haproxy (1):\n    {name}: the check refuses it: check ");
     assert!(roster.contains(&named), "{roster}");
-    let told = format!("the check refuses it: {name}: ");
+    let told = format!("{name}: the check refuses it: ");
     agent.says(&told);
     assert!(site.run(&["status"]).expect(0).stdout().contains(&name));
 
@@ -181,19 +181,16 @@ fn after_a_restart_the_bad_member_is_found_again_and_the_file_unchanged() {
     let mut agent = site.start();
     agent.says("event=file_written");
     site.file("registry/services/web/bad", "-");
-    agent.says("the check refuses it: bad: ");
+    agent.says("bad: the check refuses it: ");
     assert!(agent.stop().success());
     let before = site.fingerprint("out/list");
     let agent = site.start();
-    agent.says("the check refuses it: bad: ").says("event=file_unchanged");
+    agent.says("bad: the check refuses it: ").says("event=file_unchanged");
     assert_eq!(site.fingerprint("out/list"), before);
     let told = template(&site);
     assert!(told["left_out"][0]["again"].is_string(), "{told}");
     let explained = site.run(&["explain", "list"]).expect(0).stdout();
-    assert!(
-        explained.contains("bad of web is isolated: ") && explained.contains("retried when it changes, or at "),
-        "{explained}"
-    );
+    assert!(explained.contains("bad of web is isolated, retried when it changes, or at "), "{explained}");
 }
 
 #[test]
@@ -204,7 +201,7 @@ fn a_check_killed_by_a_signal_refuses_the_member() {
     site.configure(&config);
     site.file("registry/services/web/bad", "-");
     let agent = site.start();
-    agent.says("the check refuses it: bad: ");
+    agent.says("bad: the check refuses it: ");
     agent.until("the others are served", || site.read("out/list") == "a\nb\nc\n");
 }
 
@@ -236,4 +233,65 @@ fn with_isolate_false_the_old_file_stays() {
     assert_eq!(template["left_out"], Value::Array(Vec::new()));
     put(&site, VICTIM, WELL);
     serves(&agent, &site, &all_but(None));
+}
+
+const UNCHECKED: &str = web!(
+    r#"wait = "0s:0s""#,
+    r#"
+[[template]]
+name = "list"
+src = "list.tera"
+dest = "out/list"
+"#
+);
+
+/// The template needs a field that the member `c` lacks.
+fn without_field(config: &str) -> Site {
+    let site = Site::new(config);
+    site.file("templates/list.tera", "{% for m in web %}{{ m.data.host }}\n{% endfor %}");
+    site.file("registry/services/web/a", r#"{"host": "h1"}"#).file("registry/services/web/b", r#"{"host": "h2"}"#);
+    site.file("registry/services/web/c", "not json");
+    site
+}
+
+#[test]
+fn a_member_without_a_field_of_the_template_is_named_and_left_out() {
+    let site = without_field(UNCHECKED);
+    let agent = site.start();
+    agent.until("the others are served", || site.read("out/list") == "h1\nh2\n");
+    agent.says("member left out: c: the template cannot be rendered with it: Field `host` is not defined");
+    let why = "c of web is isolated, retried when it changes, or at ";
+    assert!(site.run(&["explain", "list"]).expect(0).stdout().contains(why));
+    let told = template(&site);
+    assert!(told["left_out"][0]["why"].as_str().unwrap().starts_with("the template cannot be rendered"), "{told}");
+    assert_eq!(told["last_error"], Value::Null, "nothing has failed: {told}");
+    site.run(&["diff"]).expect(0);
+    site.run(&["render"]).expect(0);
+    site.file("registry/services/web/c", r#"{"host": "h3"}"#);
+    agent.until("all are served", || site.read("out/list") == "h1\nh2\nh3\n");
+    assert_eq!(agent.said("event=render_failed"), 0, "{}", agent.log().join("\n"));
+}
+
+#[test]
+fn with_isolate_false_the_member_that_cannot_be_rendered_is_named() {
+    let site = without_field(&format!("{UNCHECKED}isolate = false\n"));
+    let why = "at member /services/web/c: Field `host` is not defined";
+    for command in ["render", "diff"] {
+        let told = site.run(&[command]).expect(1).stderr();
+        assert!(told.contains(why) && told.contains("event=render_failed"), "{told}");
+    }
+    let agent = site.start();
+    agent.says(why);
+    let told = site.run(&["diff"]).expect(1).stderr();
+    assert!(told.contains(why), "{told}");
+    assert!(template(&site)["last_error"].as_str().unwrap().starts_with(why));
+    assert_eq!(site.read("out/list"), "");
+}
+
+#[test]
+fn more_than_half_of_the_members_without_a_field_are_not_left_out() {
+    let site = without_field(UNCHECKED);
+    site.file("registry/services/web/b", "not json");
+    let told = site.run(&["render"]).expect(1).stderr();
+    assert!(told.contains("at member /services/web/b: ") && told.contains("no member is left out: "), "{told}");
 }

@@ -17,12 +17,13 @@ use crate::render::Library;
 const RENDER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Renders with the destinations of the template's unit. The copy for the checks is rendered when the paths of the new
-/// files are known.
+/// files are known. With `name_member`, an error names the member at fault.
 pub async fn render(
     library: &Arc<Library>,
     renderers: &Arc<Semaphore>,
     template: &Arc<TemplateConfig>,
     snapshot: &Arc<Snapshot>,
+    name_member: bool,
     batch_file: &mut Option<BatchFile>,
 ) -> Result<Rendered, String> {
     let unit = library.unit(template).filter(|_| library.uses_staged(&template.src));
@@ -31,10 +32,11 @@ pub async fn render(
         let (library, renderers) = (Arc::clone(library), Arc::clone(renderers));
         let (template, snapshot) = (Arc::clone(template), Arc::clone(snapshot));
         RenderCopy(Box::new(|paths| {
-            async move { render_with(&library, &renderers, &template, snapshot, Some(paths), &mut None).await }.boxed()
+            async move { render_with(&library, &renderers, &template, snapshot, Some(paths), false, &mut None).await }
+                .boxed()
         }))
     });
-    let bytes = render_with(library, renderers, template, Arc::clone(snapshot), dests, batch_file).await?;
+    let bytes = render_with(library, renderers, template, Arc::clone(snapshot), dests, name_member, batch_file).await?;
     Ok(Rendered { bytes, copy })
 }
 
@@ -45,13 +47,19 @@ async fn render_with(
     template: &Arc<TemplateConfig>,
     snapshot: Arc<Snapshot>,
     staged: Option<Arc<UnitPaths>>,
+    name_member: bool,
     batch_file: &mut Option<BatchFile>,
 ) -> Result<Vec<u8>, String> {
     // The semaphore is never closed.
     let permit = renderers.acquire().await.ok();
-    let (library, src) = (Arc::clone(library), template.src.clone());
+    let (library, config) = (Arc::clone(library), Arc::clone(template));
     let mut rendering = tokio::task::spawn_blocking(move || {
-        library.render(&src, &snapshot, staged.as_deref()).map_err(|why| why.to_string())
+        let rendered = if name_member {
+            library.render_or_name_member(&config, &snapshot, staged.as_deref())
+        } else {
+            library.render(&config.src, &snapshot, staged.as_deref())
+        };
+        rendered.map_err(|why| why.to_string())
     });
     let rendered = if let Ok(rendered) = timeout(RENDER_TIMEOUT, &mut rendering).await {
         rendered

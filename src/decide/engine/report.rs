@@ -64,7 +64,7 @@ impl Engine {
             isolated: isolated
                 .map(|(member, out)| IsolatedReport {
                     member: member.clone(),
-                    why: out.why.clone(),
+                    failure: out.failure.clone(),
                     retry: out.retry_at,
                 })
                 .collect(),

@@ -1,4 +1,4 @@
-//! Probes: checks that find the members that a template's check refuses.
+//! Probes: renderings and checks that find the members with which a template's file fails.
 
 use std::sync::Arc;
 

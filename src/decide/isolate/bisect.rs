@@ -1,6 +1,6 @@
-//! The search for members at fault. Each probe checks the file without some of them.
+//! The search for members at fault. Each probe renders the file without some of them, and checks it.
 //!
-//! It assumes that a check that refuses some members also refuses them together with others. Members that pass stay in,
+//! It assumes that a file that fails with some members also fails with them and others. Members that pass stay in,
 //! and a part that is refused is halved, until each refused member has been checked alone with all that pass. For k of
 //! n members that takes about k·log₂(n) probes, and never more than twice as many.
 //!
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::member_ref::{ListRef, MemberRef, lists, over_limit, without};
 use super::{IsolatedMember, IsolatedMembers};
-use crate::decide::publication::{SlottedMember, Snapshot};
+use crate::decide::publication::{Failure, SlottedMember, Snapshot};
 
 /// The maximum number of probes in one search.
 pub const MAX_PROBES: u32 = 200;
@@ -34,7 +34,7 @@ struct Candidates {
 enum Phase {
     /// Probe without any candidate.
     Without,
-    /// A list is empty without candidates, and the check can refuse that alone. Probe with a part of them.
+    /// A list is empty without candidates, and the file can fail for that alone. Probe with a part of them.
     Part { of: usize, number: usize },
     /// Halve what is refused, and keep what passes.
     Halve,
@@ -45,7 +45,7 @@ enum Phase {
 /// The next step of a search.
 #[derive(Debug, Clone)]
 pub enum BisectStep {
-    /// Check this snapshot.
+    /// Render and check this snapshot.
     Probe(Snapshot),
     /// These members are refused.
     Found(IsolatedMembers),
@@ -133,7 +133,7 @@ impl Bisection {
         }
         if self.probes >= MAX_PROBES {
             return BisectStep::NotFound(Some(format!(
-                "no member is left out: {MAX_PROBES} checks did not find the refused members"
+                "no member is left out: {MAX_PROBES} attempts did not find the members at fault"
             )));
         }
         match self.phase {
@@ -209,8 +209,8 @@ impl Bisection {
         }
     }
 
-    /// The probe was refused, as was the snapshot at the start.
-    pub fn refused(&mut self, why: &str) {
+    /// The probe failed, as did the snapshot at the start.
+    pub fn refused(&mut self, failure: Failure) {
         let mut probing = std::mem::take(&mut self.probing);
         match self.phase {
             Phase::Without => {
@@ -230,7 +230,7 @@ impl Bisection {
             }
             Phase::Halve => match probing.members.pop() {
                 Some((member_ref, entry)) if probing.members.is_empty() => {
-                    self.found.insert(member_ref, IsolatedMember::new(entry, why));
+                    self.found.insert(member_ref, IsolatedMember::new(entry, failure));
                 }
                 last => {
                     probing.members.extend(last);

@@ -103,8 +103,8 @@ impl fmt::Display for OverLimit {
         let Self { place: (roster, _), out, total, min } = self;
         write!(
             f,
-            "no member is left out: the check refuses at least {out} of {total} members of {roster}; at most half can \
-             be left out, and at least {min} must remain"
+            "no member is left out: the file fails with at least {out} of {total} members of {roster}; at most half \
+             can be left out, and at least {min} must remain"
         )
     }
 }

@@ -1,4 +1,4 @@
-//! How a template finds the members that its check refuses.
+//! How a template finds the members with which it cannot be rendered, or that its check refuses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use crate::decide::in_flight::PublicationId;
 use crate::decide::isolate::{BisectStep, Bisection, IsolatedMember, IsolatedMembers, Isolation, MemberRef};
 use crate::decide::key::Key;
 use crate::decide::moment::Moment;
-use crate::decide::publication::{Failure, Outcome, Snapshot, Stage};
+use crate::decide::publication::{Failure, Outcome, Snapshot};
 use crate::decide::roster::Roster;
 
 type Rosters = BTreeMap<Arc<str>, Roster>;
 type Keys = BTreeMap<Arc<str>, Key>;
 
 impl Template {
-    /// The members that are left out, because the check refuses them.
+    /// The members that are left out, because the file fails with them.
     pub fn isolated(&self) -> &IsolatedMembers {
         &self.isolation.isolated
     }
@@ -34,14 +34,9 @@ impl Template {
         }
     }
 
-    /// Whether its check has refused the file, and a search for the members at fault is in progress.
+    /// Whether the file has failed, and a search for the members at fault is in progress.
     pub fn is_searching(&self) -> bool {
         self.isolation.is_searching()
-    }
-
-    /// Whether members that its check refuses are left out.
-    fn isolates(&self) -> bool {
-        self.plan.config.isolate && self.plan.config.check.is_some()
     }
 
     /// The roster of its `each`, if it has one.
@@ -67,7 +62,7 @@ impl Template {
     /// Records what the publication shows.
     pub fn set_in_flight(&mut self, snapshot: &Snapshot) {
         self.isolation.has_readmitted = false;
-        self.isolation.in_flight = self.isolates().then(|| snapshot.clone());
+        self.isolation.in_flight = self.plan.config.isolate.then(|| snapshot.clone());
     }
 
     /// Records the result of a publication. Returns whether a search comes next.
@@ -79,7 +74,7 @@ impl Template {
                 self.isolation.last_search = None;
                 false
             }
-            Outcome::Failed(failure) if failure.stage == Stage::Refused && shown.is_some() => {
+            Outcome::Failed(failure) if failure.stage.depends_on_members() && shown.is_some() => {
                 self.isolation.refused = Some(failure.clone());
                 true
             }
@@ -120,7 +115,7 @@ impl Template {
                 let template = &self.plan.config.name;
                 events.extend(found.iter().map(|(member_ref, out)| {
                     let (template, MemberRef { roster, key, member }) = (Arc::clone(template), member_ref.clone());
-                    Event::MemberIsolated { template, roster, key, member, reason: out.why.clone() }
+                    Event::MemberIsolated { template, roster, key, member, reason: out.failure.of_member() }
                 }));
                 self.isolation.isolated.extend(found);
                 self.isolation.end_search();
@@ -183,9 +178,7 @@ impl Template {
         // The search is gone if the template was reconfigured meanwhile.
         let search = self.isolation.search.as_mut()?;
         match outcome {
-            Outcome::Failed(failure) if matches!(failure.stage, Stage::Refused | Stage::Render) => {
-                search.refused(&failure.message);
-            }
+            Outcome::Failed(failure) if failure.stage.depends_on_members() => search.refused(failure),
             Outcome::Failed(failure) => {
                 self.isolation.end_search();
                 self.fail(now, failure, retries, events);

@@ -1,4 +1,4 @@
-//! Members that are left out are retried unchanged from time to time, because the cause of the refusal can be
+//! Members that are left out are retried unchanged from time to time, because the cause of the failure can be
 //! temporary.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use crate::decide::event::Event;
 use crate::decide::isolate::{IsolatedMember, MemberRef};
 use crate::decide::key::Key;
 use crate::decide::moment::Moment;
-use crate::decide::publication::{Outcome, Snapshot, Stage};
+use crate::decide::publication::{Outcome, Snapshot};
 use crate::decide::roster::Roster;
 
 impl Template {
@@ -66,8 +66,8 @@ impl Template {
                 let out = self.isolation.isolated.get_mut(&member_ref)?;
                 out.times = out.times.saturating_add(1);
                 out.schedule_retry(now);
-                if failure.stage == Stage::Refused {
-                    out.why.clone_from(&failure.message);
+                if failure.stage.depends_on_members() {
+                    out.failure.clone_from(failure);
                 }
                 None
             }

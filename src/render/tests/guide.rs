@@ -51,6 +51,7 @@ fn render(text: &str, snapshot: &Snapshot) -> Result<String, String> {
             ("services".into(), NameKind::Map),
             ("settings".into(), NameKind::Key),
         ]),
+        paths: BTreeMap::new(),
         complete: true,
     };
     let library = Library::load(&[Arc::new(template)], dir.path(), globals).map_err(|e| format!("{e:?}"))?;

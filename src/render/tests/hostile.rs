@@ -42,6 +42,7 @@ impl Rendered {
             host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [10, 0, 0, 9].into() },
             vars,
             names: BTreeMap::from([(Arc::from(roster), NameKind::List)]),
+            paths: BTreeMap::new(),
             complete: true,
         };
         let template = Arc::new(TemplateConfig::new("example", src, "/nowhere"));

@@ -9,7 +9,13 @@ use serde_json::json;
 fn globals() -> Globals {
     let host = Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [192, 0, 2, 1].into() };
     let vars = json!({ "zone": "a", "zones": ["a", "b"], "deep": { "er": 1 } });
-    Globals { host, vars: vars.as_object().unwrap().clone(), names: BTreeMap::new(), complete: true }
+    Globals {
+        host,
+        vars: vars.as_object().unwrap().clone(),
+        names: BTreeMap::new(),
+        paths: BTreeMap::new(),
+        complete: true,
+    }
 }
 
 fn written(text: &str) -> Where {

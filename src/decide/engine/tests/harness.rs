@@ -8,8 +8,8 @@ use crate::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
 use crate::decide::in_flight::PublicationId;
 use crate::decide::report::RosterReport;
 use crate::decide::{
-    Effect, Engine, Event, Input, Moment, Needs, Outcome, Plan, Planned, Publication, ReloadJob, ReloadOutcome,
-    Restoration, RosterValue, RunMode, SavedRoster, SavedState, SavedUpdate, TemplatePlan,
+    Effect, Engine, Event, Failure, Input, Moment, Needs, Outcome, Plan, Planned, Publication, ReloadJob,
+    ReloadOutcome, Restoration, RosterValue, RunMode, SavedRoster, SavedState, SavedUpdate, Stage, TemplatePlan,
 };
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::{Change, Members, NodeContent, RegistryEvent, Seen, Update, View};
@@ -225,6 +225,14 @@ impl Bench {
         let publication = self.publications.remove(0);
         self.input(Input::Published(publication.id, outcome));
         publication
+    }
+
+    /// Fails to render in every probe: no member is at fault.
+    pub fn fail_probes(&mut self) {
+        while !self.probes.is_empty() {
+            let (probe, message) = (self.probes.remove(0), "no".to_owned());
+            self.input(Input::Probed(probe.id, Outcome::Failed(Failure { stage: Stage::Render, message })));
+        }
     }
 
     /// Answers the oldest open reload, and returns it.

@@ -1,4 +1,5 @@
-//! Members that a check refuses are found and excluded until they change. The others are served.
+//! Members with which a file cannot be rendered, or that its check refuses, are found and excluded until they change. The
+//! others are served.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,14 +43,20 @@ fn shown(publication: &Publication) -> BTreeSet<String> {
 }
 
 fn refused(why: &str) -> Outcome {
-    Outcome::Failed(Failure { stage: Stage::Refused, message: format!("check \"c\" exited with 1:\n  {why}") })
+    failed(Stage::Refused, &format!("check \"c\" exited with 1:\n  {why}"))
 }
 
-/// An agent whose check refuses according to `refuses`.
+fn failed(stage: Stage, message: &str) -> Outcome {
+    Outcome::Failed(Failure { stage, message: message.to_owned() })
+}
+
+/// An agent whose files fail according to `refuses`.
 struct World {
     bench: Bench,
     real: Real,
     refuses: fn(&[SlottedMember]) -> bool,
+    /// The stage that fails.
+    stage: Stage,
     /// The members of each replacement, in order.
     placed: Vec<BTreeSet<String>>,
     probes: usize,
@@ -61,7 +68,8 @@ impl World {
     }
 
     fn planned(plan: Plan, real: Real, refuses: fn(&[SlottedMember]) -> bool) -> Self {
-        let mut world = Self { bench: Bench::new(plan), real, refuses, placed: Vec::new(), probes: 0 };
+        let stage = Stage::Refused;
+        let mut world = Self { bench: Bench::new(plan), real, refuses, stage, placed: Vec::new(), probes: 0 };
         world.bench.reset(&web(), view(&world.real));
         world.bench.pass(seconds(3));
         world
@@ -88,12 +96,13 @@ impl World {
         if let Some(probe) = (!self.bench.probes.is_empty()).then(|| self.bench.probes.remove(0)) {
             self.probes += 1;
             let slotted = slotted(&probe);
-            let outcome = if (self.refuses)(&slotted) { refused(&why(&slotted)) } else { Outcome::WouldReplace };
+            let is_refused = (self.refuses)(&slotted);
+            let outcome = if is_refused { failed(self.stage, &why(&slotted)) } else { Outcome::WouldReplace };
             self.bench.input(Input::Probed(probe.id, outcome));
         } else if let Some(publication) = self.bench.publications.first() {
             let slotted = slotted(publication);
             if (self.refuses)(&slotted) {
-                self.bench.publish(refused(&why(&slotted)));
+                self.bench.publish(failed(self.stage, &why(&slotted)));
             } else {
                 self.placed.push(shown(publication));
                 self.bench.publish(Outcome::Replaced);
@@ -389,7 +398,8 @@ fn no_member_is_retried_during_a_pause_or_a_single_pass() {
     let plan = plan(vec![follows("web", 1)], Vec::new(), vec![checked(&["web"])]);
     let bench =
         Bench::in_mode(crate::decide::RunMode::Once { max_stale: None }, plan, crate::decide::SavedState::new());
-    let mut world = World { bench, real: real(10, &[3]), refuses: any_bad, placed: Vec::new(), probes: 0 };
+    let (real, stage) = (real(10, &[3]), Stage::Refused);
+    let mut world = World { bench, real, refuses: any_bad, stage, placed: Vec::new(), probes: 0 };
     world.bench.reset(&web(), view(&world.real));
     world.bench.pass(seconds(3));
     world.settle();
@@ -579,6 +589,38 @@ fn a_unit_isolates_and_readmits_the_refused_members_of_all_checks() {
 }
 
 #[test]
+fn a_member_with_which_the_template_cannot_be_rendered_is_left_out_with_and_without_a_check() {
+    for template in [template("t", &["web"], "reload"), checked(&["web"])] {
+        let plan = plan(vec![follows("web", 1)], Vec::new(), vec![template]);
+        let mut world = World { stage: Stage::Render, ..World::planned(plan, real(50, &[17]), any_bad) };
+        world.settle();
+        assert_eq!((world.placed.last(), world.isolated()), (Some(&world.good()), names(&[17])));
+        assert!(world.probes <= 2 * 6 + 2, "{} probes", world.probes);
+        let reasons = world.bench.events.iter().filter_map(|event| match event {
+            Event::MemberIsolated { member, reason, .. } => Some(format!("{member}: {reason}")),
+            Event::RenderFailed { .. } => Some("nothing is failing any more".to_owned()),
+            _ => None,
+        });
+        let reasons: Vec<String> = reasons.collect();
+        assert_eq!(reasons, ["m17: the template cannot be rendered with it: m17 is bad"]);
+        // It is retried unchanged, because a key can be at fault as well.
+        world.refuses = |_| false;
+        world.rest();
+        assert_eq!(world.placed.last().map(BTreeSet::len), Some(50));
+    }
+}
+
+#[test]
+fn a_template_that_fails_without_members_too_is_searched_once() {
+    let plan = plan(vec![follows("web", 1)], Vec::new(), vec![template("t", &["web"], "reload")]);
+    let mut world = World { stage: Stage::Render, ..World::planned(plan, real(50, &[]), |_| true) };
+    world.rest();
+    assert_eq!((world.placed.len(), world.isolated().len()), (0, 0));
+    assert_eq!(world.said(|it| matches!(it, Event::RenderFailed { .. })), 1);
+    assert!(world.probes <= 15, "{} probes", world.probes);
+}
+
+#[test]
 fn without_isolate_a_refused_file_is_a_failure() {
     let template = with(checked(&["web"]), |config| config.isolate = false);
     let mut world = World::planned(plan(vec![follows("web", 1)], Vec::new(), vec![template]), real(10, &[3]), any_bad);
@@ -641,7 +683,8 @@ fn each_key_is_searched_by_itself() {
     let keys = BTreeMap::from([(Arc::from("a"), list(&[])), (Arc::from("b"), list(&[2]))]);
     bench.reset(&services, View::Keyed(Seen::Present(keys)));
     bench.pass(seconds(3));
-    let mut world = World { bench, real: Real::new(), refuses: any_bad, placed: Vec::new(), probes: 0 };
+    let (real, stage) = (Real::new(), Stage::Refused);
+    let mut world = World { bench, real, refuses: any_bad, stage, placed: Vec::new(), probes: 0 };
     while world.bench.publications.first().is_none_or(|it| any_bad(&slotted(it))) {
         assert!(world.answer());
     }

@@ -196,6 +196,8 @@ fn settling_rendering_and_failing_are_reported_apart() {
     assert_eq!(status(&bench).templates[0].last_error.as_deref(), Some("no space"));
     bench.pass(seconds(2));
     bench.publish(Outcome::Failed(Failure { stage: Stage::Render, message: "no such field".into() }));
+    assert!(waiting_for(&bench).starts_with("being rendered, checked"), "{}", waiting_for(&bench));
+    bench.fail_probes();
     assert_eq!(
         waiting_for(&bench),
         "render failed, 3 times in a row, will be retried when the members, the template or the configuration \
@@ -262,6 +264,7 @@ fn health_is_the_most_serious_problem() {
     let (state, problems) = health(&bench);
     assert_eq!((state, problems.len()), (Health::Critical, 1));
     assert!(problems[0].starts_with("template a: check failed, ") && problems[0].ends_with(": it says: one two"));
+    bench.fail_probes();
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
     bench.pass(seconds(10));

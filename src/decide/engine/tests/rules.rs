@@ -275,6 +275,7 @@ fn a_failed_check_or_write_is_retried_and_a_failed_render_waits_for_a_change() {
         let mut bench = one_template();
         bench.reset(&web(), present(&["a:1"]));
         bench.publish(failed(stage));
+        bench.fail_probes();
         bench.pass(seconds(1));
         assert_eq!(bench.publications.len(), usize::from(again), "{stage:?}");
         if again {

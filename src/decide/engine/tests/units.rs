@@ -90,6 +90,7 @@ fn a_retried_template_publishes_its_unit() {
         bench.reset(&web(), present(&["a:1"]));
         bench.reset(&other(), present(&["x:1"]));
         answer(&mut bench, "b", stage);
+        bench.fail_probes();
         while let Some(job) = bench.reloads.pop() {
             bench.input(Input::Reloaded(job.reload, ReloadOutcome::Succeeded));
         }
