@@ -45,6 +45,8 @@ pub struct Executor {
     renderers: Arc<Semaphore>,
     /// Whether reloads run and become pending.
     reloads: bool,
+    /// Whether files are only compared, and not checked.
+    dry_run: bool,
     /// Which files of templates with `each` are this agent's own.
     owned_files: Option<OwnedFiles>,
     stop: CancellationToken,
@@ -71,6 +73,7 @@ impl Executor {
             library,
             renderers: Arc::new(Semaphore::new(available_parallelism().map_or(1, Into::into))),
             reloads,
+            dry_run: false,
             owned_files,
             stop: CancellationToken::new(),
             finishing: Arc::default(),
@@ -79,6 +82,11 @@ impl Executor {
             is_drift_check_queued: Arc::default(),
         };
         (executor, answers)
+    }
+
+    /// Makes it a dry run: publications only compare, and no check runs.
+    pub fn write_nothing(&mut self) {
+        self.dry_run = true;
     }
 
     /// A sender of inputs to the engine, for results from elsewhere.
@@ -131,7 +139,7 @@ impl Executor {
     /// Publishes a group of destinations. `diff` gives the sink for the diff of each, if one is wanted.
     pub fn publish(&self, group: Group, mut diff: impl FnMut(&Publication) -> Option<DiffSink>) {
         let mut batch_files = Vec::new();
-        if group.publications.len() > 1 {
+        if group.publications.len() > 1 && !self.dry_run {
             let is_joint = group.publications.iter().any(|it| self.library.unit(&it.template).is_some());
             let (batch, given) = Batch::new(group.publications.len(), group.unit, is_joint, &self.stop);
             batch_files = given;
@@ -150,7 +158,8 @@ impl Executor {
             template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
         }
         let (done, started) = (self.done.clone(), Instant::now());
-        let updating = self.update_file(Arc::clone(&template), (!remove).then_some(snapshot), false, diff, batch_file);
+        let updating =
+            self.update_file(Arc::clone(&template), (!remove).then_some(snapshot), self.dry_run, diff, batch_file);
         self.tasks.spawn(async move {
             let (outcome, digest) = updating.await;
             let (name, dest) = (Arc::clone(&template.name), template.dest.clone());
@@ -173,7 +182,7 @@ impl Executor {
     pub fn probe(&self, publication: Publication) {
         let Publication { id, template, snapshot, .. } = publication;
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
-        let (renderers, done) = (Arc::clone(&self.renderers), self.done.clone());
+        let (renderers, done, dry_run) = (Arc::clone(&self.renderers), self.done.clone(), self.dry_run);
         self.tasks.spawn(async move {
             let of_unit = library.checked_with(&template).map(|unit| unit.templates.clone());
             let (snapshot, mut files) = (Arc::new(snapshot), Vec::new());
@@ -186,7 +195,7 @@ impl Executor {
             };
             let outcome = match rendering.await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
-                Ok(()) if template.check.is_none() => Outcome::WouldReplace,
+                Ok(()) if dry_run || template.check.is_none() => Outcome::WouldReplace,
                 Ok(()) => files::probe(&writer, &template, files, &stop).await,
             };
             // The event loop may have ended.

@@ -1,7 +1,7 @@
 //! Passes: each renders some templates once, for `render` and `diff`.
 //!
 //! A pass waits for the rosters and keys that its templates need. Then the engine renders the templates, or, in a dry
-//! run, the pass compares them. It ends with a report. The running agent runs the passes that are requested on its
+//! run by the agent, the pass compares them. It ends with a report. The running agent runs the passes that are requested on its
 //! control socket. If no agent is running, the command runs the pass with its own engine.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +98,7 @@ impl Passes {
     /// A publication begins. Returns the sink for its diff, if a pass wants one.
     pub fn publication_started(&mut self, publication: &Publication, executor: &Executor) -> Option<DiffSink> {
         let (name, mut diff) = (&publication.template.name, None);
-        for pass in self.passes.iter_mut().filter(|pass| !pass.request.dry_run) {
+        for pass in self.passes.iter_mut().filter(|pass| !pass.only_compares()) {
             let is_local = pass.answer.is_none();
             let job = match pass.jobs.get_mut(name) {
                 Some(job) if is_local || matches!(job, Job::Requested | Job::Refused(_)) => job,
@@ -107,7 +107,7 @@ impl Passes {
             };
             *job = Job::InFlight(publication.id);
             // A request that names a file retries it even after a failure. A request for all files does not.
-            if !pass.request.names.is_empty() {
+            if !pass.request.names.is_empty() && !pass.request.dry_run {
                 executor.unblock(BTreeSet::from([publication.template.dest.clone()]));
             }
             if pass.request.diff {
@@ -133,12 +133,12 @@ impl Passes {
         }
     }
 
-    /// Advances every pass, and begins the comparisons of dry runs. Returns the inputs for the engine.
+    /// Advances every pass, and begins the comparisons of dry runs by the agent. Returns the inputs for the engine.
     pub fn advance(&mut self, engine: &Engine, now: Moment, executor: &Executor) -> Vec<Input> {
         let mut inputs = Vec::new();
         for pass in &mut self.passes {
             let templates = pass.update_jobs(engine, now);
-            if !pass.request.dry_run {
+            if !pass.only_compares() {
                 let reload = pass.request.reloads();
                 inputs.extend((!templates.is_empty()).then_some(Input::Render { templates, reload }));
                 continue;
@@ -183,6 +183,12 @@ impl Passes {
 }
 
 impl Pass {
+    /// Whether the pass compares files with the agent's views itself. The engine of a dry run's own process publishes
+    /// as always, and its executor writes nothing.
+    fn only_compares(&self) -> bool {
+        self.request.dry_run && self.answer.is_some()
+    }
+
     /// Returns the templates that can be rendered now, and ends those that no longer can be.
     fn update_jobs(&mut self, engine: &Engine, now: Moment) -> BTreeSet<Arc<str>> {
         let is_paused = engine.paused().is_some() && !self.request.dry_run;

@@ -13,7 +13,6 @@ use crate::error::{Exit, Fatal};
 use crate::load::setup::Setup;
 use crate::log::emit;
 use crate::state::lock::StateLock;
-use crate::state::pause::MAX_DURATION;
 
 /// The time between attempts to reach the agent that holds the lock.
 const POLL: Duration = Duration::from_millis(200);
@@ -160,8 +159,7 @@ async fn render_alone(
     let plan = setup.plan(&request.names);
     let mut driver = Driver::new(&setup, inherited, RunMode::Once { max_stale: request.max_stale }, request.reloads());
     if request.dry_run {
-        // The engine publishes nothing, so that the pass only compares.
-        driver.step(Input::Paused(driver.now() + MAX_DURATION));
+        driver.executor.write_nothing();
     }
     driver.registries.follow(&setup.config.registries, &plan);
     driver.passes.start(request.clone(), &plan, None);

@@ -101,9 +101,9 @@ impl FileResult {
 }
 
 impl PassReport {
-    /// Logs it, except for what the engine of this process has logged. In a dry run, the engine publishes nothing.
+    /// Logs it, except for what the engine of this process has logged.
     pub fn log(&self, request: &PassRequest, by_agent: bool) {
-        let (limit_s, is_logged) = (seconds(request.timeout), !by_agent && !request.dry_run);
+        let (limit_s, is_logged) = (seconds(request.timeout), !by_agent);
         for (template, dest, result) in self.files.iter().cloned() {
             match result {
                 FileResult::Published(_) | FileResult::Held(_) if is_logged => {}

@@ -295,3 +295,16 @@ fn more_than_half_of_the_members_without_a_field_are_not_left_out() {
     let told = site.run(&["render"]).expect(1).stderr();
     assert!(told.contains("at member /services/web/b: ") && told.contains("no member is left out: "), "{told}");
 }
+
+#[test]
+fn single_passes_without_an_agent_leave_out_a_member_that_cannot_be_rendered() {
+    let site = without_field(&format!("{UNCHECKED}check_cmd = \"echo check >> SITE/checks\"\n"));
+    let told = site.run(&["diff"]);
+    told.expect(2);
+    assert!(told.stdout().contains("+h1\n+h2\n"), "{}", told.stdout());
+    assert!(told.stderr().contains("member left out: c: the template cannot be rendered"), "{}", told.stderr());
+    assert_eq!((site.read("out/list"), site.read("checks")), (String::new(), String::new()), "a dry run runs nothing");
+    site.run(&["render"]).expect(0);
+    assert_eq!(site.read("out/list"), "h1\nh2\n");
+    site.run(&["diff"]).expect(0);
+}
