@@ -39,6 +39,7 @@ mod connect;
 mod dirty_tracker;
 mod follower;
 mod list;
+mod list_watches;
 mod node_versions;
 mod reader;
 mod reconcile;

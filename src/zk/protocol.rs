@@ -12,6 +12,7 @@ pub const OP_PING: i32 = 11;
 pub const OP_GET_CHILDREN: i32 = 12;
 pub const OP_MULTI_READ: i32 = 22;
 pub const OP_AUTH: i32 = 100;
+pub const OP_SET_WATCHES: i32 = 101;
 pub const OP_SASL: i32 = 102;
 pub const OP_ADD_WATCH: i32 = 106;
 pub const OP_CLOSE: i32 = -11;
@@ -24,6 +25,7 @@ pub fn name(op: i32) -> &'static str {
         OP_SYNC => "sync",
         OP_GET_CHILDREN => "getChildren2",
         OP_MULTI_READ => "multiRead",
+        OP_SET_WATCHES => "setWatches",
         OP_ADD_WATCH => "addWatch",
         OP_CLOSE => "closeSession",
         _ => "a request",

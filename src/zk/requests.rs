@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::connection::Connection;
 use super::jute::{Decoder, Encoder, Malformed};
 use super::protocol::{
-    ENSEMBLE_CONFIG, OP_ADD_WATCH, OP_EXISTS, OP_GET_CHILDREN, OP_GET_DATA, OP_MULTI_READ, OP_SYNC, WATCH_RECURSIVE,
+    ENSEMBLE_CONFIG, OP_ADD_WATCH, OP_EXISTS, OP_GET_CHILDREN, OP_GET_DATA, OP_MULTI_READ, OP_SET_WATCHES, OP_SYNC,
+    WATCH_RECURSIVE,
 };
 use super::{Bytes, NodeResult, Reply, RequestResult, ServerError, Stat};
+use crate::model::version::Zxid;
 
 impl Connection {
     /// The stat of a node; `None` if it does not exist. With `watch`, one event tells when it is created, deleted, or
@@ -43,6 +45,22 @@ impl Connection {
             Ok((names?, body.stat()?))
         };
         self.read_request(OP_GET_CHILDREN, path, watch, names).await
+    }
+
+    /// Sets the watch of [`children`](Self::children) without reading them. If the list changed after `since`, the event
+    /// arrives before the reply, and the watch is not set.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn watch_children(&self, path: &str, since: Zxid) -> RequestResult<()> {
+        let mut request = Encoder::request(0, OP_SET_WATCHES);
+        request.long(since.0);
+        // No watches on data and existence, and one on children.
+        for count in [0, 0, 1] {
+            request.int(count);
+        }
+        request.bytes(self.server_path(path).as_bytes());
+        self.call(request, |_| Ok(())).await
     }
 
     /// The data of several nodes at one moment, in the order of `paths`. Requires ZooKeeper 3.6.

@@ -16,6 +16,9 @@ mod tests;
 /// Identifies a subject for as long as it is followed.
 pub type Id = u64;
 
+/// A list of names within a subject, as in [`DirtySet::lists`].
+pub type List = (Id, Arc<str>);
+
 /// The dirty sets of the subjects that are followed through one connection.
 #[derive(Debug, Default)]
 pub struct DirtyTracker {
@@ -30,6 +33,10 @@ struct State {
     subjects: BTreeMap<Id, (Subject, DirtySet)>,
     /// Subjects that became dirty since the last call of [`DirtyTracker::changed`].
     changed: BTreeSet<Id>,
+    /// See [`DirtyTracker::keep_lists_apart`].
+    keeps_lists_apart: bool,
+    /// Lists whose one-shot watch fired since the last call of [`DirtyTracker::take_fired`].
+    fired: BTreeSet<List>,
 }
 
 impl DirtyTracker {
@@ -37,6 +44,17 @@ impl DirtyTracker {
     pub fn event_handler(this: &Arc<Self>) -> EventHandler {
         let this = Arc::clone(this);
         Arc::new(move |event, path| this.record(event, path))
+    }
+
+    /// From now on, a list whose one-shot watch fires is not dirty, because a recursive watch reports what changed in
+    /// it. [`take_fired`](Self::take_fired) returns it.
+    pub fn keep_lists_apart(&self) {
+        self.state().keeps_lists_apart = true;
+    }
+
+    /// Returns the lists whose one-shot watch fired since the last call.
+    pub fn take_fired(&self) -> BTreeSet<List> {
+        std::mem::take(&mut self.state().fired)
     }
 
     /// Starts tracking a subject, of which `first` has to be read first.
@@ -65,12 +83,18 @@ impl DirtyTracker {
     /// Records an event. This takes one lookup for each segment of its path, however many subjects there are.
     pub fn record(&self, event: NodeEvent, path: &str) {
         let mut state = self.state();
-        let State { by_top, subjects, changed } = &mut *state;
+        let State { by_top, subjects, changed, keeps_lists_apart, fired } = &mut *state;
         let ancestors = path.match_indices('/').map(|(at, _)| if at == 0 { "/" } else { &path[..at] });
         let own = (path != "/").then_some(path);
         let mut is_new = false;
         for id in ancestors.chain(own).filter_map(|top| by_top.get(top)).flatten() {
-            if let Some((subject, dirty)) = subjects.get_mut(id) {
+            let Some((subject, dirty)) = subjects.get_mut(id) else { continue };
+            if *keeps_lists_apart && event == NodeEvent::ChildrenChanged {
+                let mut concerned = DirtySet::default();
+                concerned.record(subject, event, path);
+                fired.extend(concerned.lists.into_iter().map(|list| (*id, list)));
+                is_new |= changed.insert(*id);
+            } else {
                 dirty.record(subject, event, path);
                 is_new |= !dirty.is_empty() && changed.insert(*id);
             }
@@ -103,7 +127,7 @@ impl DirtyTracker {
         }
     }
 
-    /// Waits until a subject becomes dirty. Returns all that did since the last call.
+    /// Waits until a subject becomes dirty, or the watch of a list fires. Returns all such subjects since the last call.
     pub async fn changed(&self) -> BTreeSet<Id> {
         loop {
             let changed = std::mem::take(&mut self.state().changed);

@@ -22,13 +22,16 @@ use crate::watch::{BoxFuture, Subjects, changed};
 use crate::zk::{Bytes, Connection, RequestResult, Stat};
 
 use super::checks::Checks;
-use super::dirty_tracker::{DirtyTracker, Id};
+use super::dirty_tracker::{DirtyTracker, Id, List};
+use super::list_watches::ListWatches;
 use super::node_versions::ReadResult;
 use super::reader::{Mode, ReadError, Reader};
 use super::reconcile;
 use super::reconcile::{Reconciliation, ServerState};
 use super::servers::Servers;
 use super::subscriptions::{Subscription, Subscriptions};
+
+mod lists;
 
 /// How many subjects are read at once. A server handles the requests of a connection in order, so more would only wait.
 const MAX_READS: usize = 64;
@@ -54,6 +57,7 @@ pub struct FollowEnd {
 enum Completed {
     Read(Id, Instant, Result<ReadResult, ReadError>),
     Check(Id, Result<Vec<ServerState>, ReadError>),
+    ListWatch(List, RequestResult<()>),
     Ensemble(RequestResult<(Bytes, Stat)>),
 }
 
@@ -72,6 +76,7 @@ pub struct Follower<'a> {
     /// When to read which subject.
     read_queue: BTreeSet<(Instant, Id)>,
     checks: Checks,
+    list_watches: ListWatches,
     /// The subjects that were read through this connection.
     read_once: BTreeSet<Id>,
     /// What has to be sent, in order.
@@ -88,6 +93,9 @@ impl<'a> Follower<'a> {
         is_resumed: bool,
         context: Context<'a>,
     ) -> Self {
+        if mode == Mode::Recursive {
+            tracker.keep_lists_apart();
+        }
         Self {
             reader: Reader::new(connection.clone(), mode),
             connection,
@@ -98,6 +106,7 @@ impl<'a> Follower<'a> {
             reads: 0,
             read_queue: BTreeSet::new(),
             checks: Checks::new(context.check_interval),
+            list_watches: ListWatches::default(),
             context,
             read_once: BTreeSet::new(),
             outbox: VecDeque::new(),
@@ -158,6 +167,7 @@ impl<'a> Follower<'a> {
         loop {
             self.start_reads();
             self.continue_checks();
+            self.set_list_watches();
             let wake = self.wake();
             tokio::select! {
                 biased;
@@ -173,7 +183,10 @@ impl<'a> Follower<'a> {
                     }
                 }
                 lost = self.connection.lost() => return ReadError::Lost(lost),
-                dirty = self.tracker.changed() => dirty.into_iter().for_each(|id| self.queue_read(id)),
+                dirty = self.tracker.changed() => {
+                    dirty.into_iter().for_each(|id| self.queue_read(id));
+                    self.record_fired();
+                }
                 () = changed(subjects) => {
                     let wanted = subjects.borrow_and_update().clone();
                     self.set_wanted(&wanted);
@@ -187,7 +200,7 @@ impl<'a> Follower<'a> {
     /// When the next read or check can start.
     fn wake(&self) -> Option<Instant> {
         let read = self.read_queue.first().filter(|_| self.may_read()).map(|(at, _)| *at);
-        read.into_iter().chain(self.checks.wake()).min()
+        read.into_iter().chain(self.checks.wake()).chain(self.list_watches.wake()).min()
     }
 
     /// Whether more may be read: what was read has to be sent first. Meanwhile events merge in the dirty sets.
@@ -252,6 +265,7 @@ impl<'a> Follower<'a> {
                 self.checks.request_done();
                 self.compare(id, states)
             }
+            Completed::ListWatch(list, reply) => self.list_watch_set(&list, reply),
             Completed::Ensemble(reply) => {
                 // Servers before 3.5 have no list, and some do not allow to read it.
                 if let Ok((config, _)) = reply?.value {

@@ -19,21 +19,36 @@ const LARGE_DATA: usize = 4096;
 pub struct Parent {
     /// How recent the list of its children is: see [`Versions`].
     pub version: Zxid,
+    /// How often that list has changed.
+    pub changes: i32,
     /// The number of its children; `None` if it does not exist.
     pub children: Option<usize>,
     /// Its own data is large.
     pub has_large_data: bool,
+    /// The last version of the list whose names are known without doubt, and how many of its changes are known.
+    pub names: Option<(Zxid, i32)>,
 }
 
 impl Parent {
-    /// An existing node with this many followed children.
+    /// An existing node with this many followed children, which were not listed.
     pub fn present(stat: &Stat, children: usize) -> Self {
-        Self { version: stat.pzxid, children: Some(children), has_large_data: stat.data_length > LARGE_DATA }
+        Self {
+            version: stat.pzxid,
+            changes: stat.cversion,
+            children: Some(children),
+            has_large_data: stat.data_length > LARGE_DATA,
+            names: None,
+        }
+    }
+
+    /// An existing node of which this many followed children were listed.
+    pub fn listed(stat: &Stat, children: usize) -> Self {
+        Self { names: Some((stat.pzxid, stat.cversion)), ..Self::present(stat, children) }
     }
 
     /// A node that does not exist, according to a reply of this version.
     pub fn absent(version: Zxid) -> Self {
-        Self { version, children: None, has_large_data: false }
+        Self { version, changes: 0, children: None, has_large_data: false, names: None }
     }
 }
 
@@ -64,6 +79,7 @@ impl CachedSubject {
     /// Applies what was read, and returns what to send with its versions.
     pub fn apply(&mut self, result: ReadResult) -> Option<(Diff, Versions)> {
         let ReadResult { update, parents, changed } = result;
+        let differences = self.count_differences(&update);
         self.forget_replaced(&update);
         for (MemberId { key, name }, zxid) in changed {
             self.changed.entry(key).or_default().insert(name, zxid);
@@ -71,6 +87,7 @@ impl CachedSubject {
         let diff = self.view.apply(update);
         let mut versions = Versions::new();
         for (key, mut parent) in parents {
+            parent.names = parent.names.or_else(|| self.known_names(&key, &parent, &differences));
             if parent.children.is_none() || self.is_complete(&key, parent.children) {
                 self.incomplete.remove(&key);
             } else {
@@ -86,6 +103,31 @@ impl CachedSubject {
             versions = self.parents.iter().map(|(key, parent)| (Arc::clone(key), parent.version)).collect();
         }
         Some((diff, versions))
+    }
+
+    /// How many names an update adds to each list or removes from it.
+    fn count_differences(&self, update: &ViewUpdate) -> BTreeMap<Arc<str>, i32> {
+        let mut differences = BTreeMap::new();
+        if let ViewUpdate::Partial(patch) = update {
+            for (MemberId { key, name }, reading) in &patch.members {
+                let key = key.clone().unwrap_or_default();
+                let is_known = self.view.members(&key).is_some_and(|members| members.contains_key(name));
+                *differences.entry(key).or_default() += i32::from(is_known != reading.is_some());
+            }
+            for (key, seen) in &patch.keys {
+                let is_known = self.view.keys().is_some_and(|keys| keys.contains_key(key));
+                *differences.entry(Arc::default()).or_default() += i32::from(is_known != seen.is_some());
+            }
+        }
+        differences
+    }
+
+    /// The version of the names of a list that was not read. If the list changed as often as the known names, every
+    /// change is known. Otherwise there are changes of which no event came, or not yet.
+    fn known_names(&self, key: &str, parent: &Parent, differences: &BTreeMap<Arc<str>, i32>) -> Option<(Zxid, i32)> {
+        let (zxid, changes) = self.parent(key)?.names?;
+        let changes = changes.wrapping_add(differences.get(key).copied().unwrap_or(0));
+        Some((if changes == parent.changes { parent.version } else { zxid }, changes))
     }
 
     /// Drops the versions of everything that the update replaces or removes.
@@ -131,7 +173,13 @@ impl CachedSubject {
 
     /// Whether a parent is as it was when last read. Then the known names are the names of its children.
     pub fn is_same(&self, key: &str, parent: &Parent) -> bool {
-        self.parent(key).is_some_and(|known| known.version == parent.version) && self.is_complete(key, parent.children)
+        self.names_version(key) == Some(parent.version) && self.is_complete(key, parent.children)
+    }
+
+    /// The last version of a list whose names are known without doubt; `None` if its parent is not known to exist.
+    pub fn names_version(&self, key: &str) -> Option<Zxid> {
+        let parent = self.parent(key).filter(|parent| parent.children.is_some())?;
+        Some(parent.names.map_or(Zxid::default(), |(zxid, _)| zxid))
     }
 
     /// Whether as many names are known as the parent has children.

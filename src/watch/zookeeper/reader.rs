@@ -105,6 +105,12 @@ impl Reader {
         self.mode == Mode::Oneshot
     }
 
+    /// Whether a read of a list sets its one-shot watch. A recursive watch does not report changes of nodes that the
+    /// session may not read; the watch on the list of their parent does.
+    fn watches_lists(&self) -> bool {
+        self.mode != Mode::Plain
+    }
+
     /// The value of a reply and its version. An unknown request shows that the server is too old.
     fn unpack<T>(&self, reply: RequestResult<T>) -> Result<(Result<T, ServerError>, Zxid), ReadError> {
         let reply = reply?;
@@ -168,7 +174,7 @@ impl Reader {
             }
             Ok(Some(_)) => {}
         }
-        let (names, zxid) = self.unpack(self.connection.children(path.as_str(), self.sets_watches()).await)?;
+        let (names, zxid) = self.unpack(self.connection.children(path.as_str(), self.watches_lists()).await)?;
         Ok(match names {
             Ok((names, stat)) => {
                 let (names, parent) = self.without_system_node(path, names, &stat);
@@ -192,7 +198,7 @@ impl Reader {
         if self.has_system_node(path) {
             names.retain(|name| name != SYSTEM_NODE);
         }
-        let parent = Parent::present(stat, names.len());
+        let parent = Parent::listed(stat, names.len());
         (names, parent)
     }
 
@@ -239,7 +245,28 @@ impl Reader {
                 all.push(self.unpack(reply)?.0);
             }
         }
+        if self.sets_watches() {
+            self.watch_unreadable(paths, &mut all).await?;
+        }
         Ok(all)
+    }
+
+    /// Sets one-shot watches on nodes that may not be read, which reads do not set, and reads these nodes again.
+    async fn watch_unreadable(&self, paths: &[NodePath], results: &mut [NodeResult]) -> Result<(), ReadError> {
+        let nodes = paths.iter().zip(results);
+        let mut nodes: Vec<_> = nodes.filter(|(_, result)| matches!(result, Err(ServerError::NoAuth))).collect();
+        for nodes in nodes.chunks_mut(PIPELINE) {
+            let requests = nodes.iter().map(|(path, _)| async {
+                // Sent at once, in this order: what happens before the watch is set shows in the second reply.
+                tokio::join!(self.connection.exists(path.as_str(), true), self.connection.data(path.as_str(), true))
+            });
+            let replies = join_all(requests).await;
+            for ((_, result), (watched, reply)) in nodes.iter_mut().zip(replies) {
+                self.unpack(watched)?.0.map_err(refused)?;
+                **result = self.unpack(reply)?.0;
+            }
+        }
+        Ok(())
     }
 
     /// With one-shot watches, also watches the children of persistent nodes, of which the watch on the data does not tell:

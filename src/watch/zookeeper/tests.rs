@@ -14,6 +14,7 @@ use fake::Fake;
 mod changes;
 mod fake;
 mod lost;
+mod unreadable;
 
 const LONG: Duration = Duration::from_secs(20);
 

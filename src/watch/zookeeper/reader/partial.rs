@@ -65,7 +65,7 @@ impl Reader {
         let lists: Vec<Arc<str>> = std::mem::take(&mut dirty.lists).into_iter().collect();
         let paths: Vec<NodePath> = lists.iter().map(|key| list_path(subject, key)).collect();
         for (lists, paths) in lists.chunks(PIPELINE).zip(paths.chunks(PIPELINE)) {
-            let requests = paths.iter().map(|path| self.connection.children(path.as_str(), self.sets_watches()));
+            let requests = paths.iter().map(|path| self.connection.children(path.as_str(), self.watches_lists()));
             for ((key, path), reply) in lists.iter().zip(paths).zip(join_all(requests).await) {
                 match self.unpack(reply)?.0 {
                     Ok((names, stat)) if names.len() <= MAX_SUBJECT_NODES => {

@@ -2,6 +2,7 @@ use super::*;
 use crate::model::registry_event::{Members, NodeContent};
 use crate::watch::cache::ViewUpdate;
 use crate::watch::zookeeper::node_versions::ReadResult;
+use crate::zk::Stat;
 
 fn member(name: &str) -> MemberId {
     MemberId { key: None, name: Arc::from(name) }
@@ -11,7 +12,7 @@ fn member(name: &str) -> MemberId {
 fn cached() -> CachedSubject {
     let members: Members =
         [(Arc::from("a"), Ok(NodeContent::ephemeral(&b"1"[..]))), (Arc::from("b"), Err(Arc::from("no")))].into();
-    let parent = Parent { version: Zxid(7), children: Some(2), has_large_data: false };
+    let parent = Parent::listed(&Stat { pzxid: Zxid(7), ..Stat::default() }, 2);
     let mut cached = CachedSubject::default();
     let sent = cached.apply(ReadResult {
         update: ViewUpdate::Full(View::Members(Seen::Present(members))),
@@ -28,7 +29,7 @@ fn only_changed_nodes_are_read_again() {
     let parent = |version, children| {
         ServerState::Parent(
             Arc::default(),
-            Some(Parent { version: Zxid(version), children: Some(children), has_large_data: false }),
+            Some(Parent::present(&Stat { pzxid: Zxid(version), ..Stat::default() }, children)),
         )
     };
     let member_state = |name, found| ServerState::Member(member(name), found);

@@ -15,9 +15,13 @@ pub const DATA: i32 = 4;
 pub const SYNC: i32 = 9;
 pub const CHILDREN: i32 = 12;
 pub const MULTI_READ: i32 = 22;
+pub const SET_WATCHES: i32 = 101;
 pub const ADD_WATCH: i32 = 106;
 const PING: i32 = 11;
 const CLOSE: i32 = -11;
+
+/// No right to read the node.
+const NO_AUTH: i32 = -102;
 
 #[derive(Debug, Clone, Default)]
 struct Node {
@@ -25,6 +29,7 @@ struct Node {
     created: i64,
     changed: i64,
     children_changed: i64,
+    list_changes: i32,
 }
 
 /// The tree of a server, and how it behaves.
@@ -40,6 +45,8 @@ pub struct State {
     pub disconnects_on: BTreeSet<i32>,
     /// Operations on a path that fail with a code, and how often.
     pub refuses: BTreeMap<(i32, String), (i32, usize)>,
+    /// Nodes that no client may read. They may not exist yet.
+    pub closed: BTreeSet<String>,
     /// Wrong numbers of children.
     pub claimed_children: BTreeMap<String, i32>,
     /// The error code of replies to pings; 0 for none.
@@ -57,6 +64,8 @@ pub struct State {
 /// One connection.
 struct Client {
     watches: BTreeSet<String>,
+    /// One-shot watches: the read that set it, `DATA` or `CHILDREN`, and the path.
+    one_shot: BTreeSet<(i32, String)>,
     out: mpsc::UnboundedSender<Option<Vec<u8>>>,
 }
 
@@ -146,7 +155,7 @@ impl Fake {
             let _ = out.send(Some(state.handshake(&handshake)));
             state.connections += 1;
             state.last.clone_from(&self.address);
-            state.clients.push(Client { watches: BTreeSet::new(), out: out.clone() });
+            state.clients.push(Client { watches: BTreeSet::new(), one_shot: BTreeSet::new(), out: out.clone() });
             // Clients are told apart by their channels: their positions in the list change.
             out
         };
@@ -167,6 +176,14 @@ async fn frame(reader: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     Some(body)
 }
 
+fn event(kind: i32, path: &str) -> Vec<u8> {
+    let mut out = reply(-1, -1, 0);
+    out.int(kind);
+    out.int(3);
+    out.bytes(path.as_bytes());
+    out.frame()
+}
+
 fn parent(path: &str) -> &str {
     match path.rsplit_once('/') {
         Some(("", _)) | None => "/",
@@ -185,9 +202,7 @@ impl State {
         (node.data, node.changed) = (data.as_bytes().to_vec(), zxid);
         if is_new {
             (node.created, node.children_changed) = (zxid, zxid);
-            if let Some(above) = self.nodes.get_mut(parent(path)) {
-                above.children_changed = zxid;
-            }
+            self.list_changed(parent(path));
         }
         if sends_event {
             self.notify(if is_new { 1 } else { 3 }, path);
@@ -200,10 +215,7 @@ impl State {
         }
         self.zxid += 1;
         self.nodes.remove(path);
-        let zxid = self.zxid;
-        if let Some(above) = self.nodes.get_mut(parent(path)) {
-            above.children_changed = zxid;
-        }
+        self.list_changed(parent(path));
         if sends_event {
             self.notify(2, path);
         }
@@ -223,17 +235,30 @@ impl State {
         self.sessions.clear();
     }
 
-    fn notify(&self, kind: i32, path: &str) {
+    fn list_changed(&mut self, path: &str) {
+        if let Some(node) = self.nodes.get_mut(path) {
+            (node.children_changed, node.list_changes) = (self.zxid, node.list_changes + 1);
+        }
+    }
+
+    /// Sends the events of a change. As with a real server, an event of a closed node is not sent, and its one-shot
+    /// watches are used up.
+    fn notify(&mut self, kind: i32, path: &str) {
         let is_below = |top: &String| {
             top == "/" || path.strip_prefix(&**top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let mut out = reply(-1, -1, 0);
-        out.int(kind);
-        out.int(3);
-        out.bytes(path.as_bytes());
-        let frame = out.frame();
-        for client in self.clients.iter().filter(|client| client.watches.iter().any(is_below)) {
-            let _ = client.out.send(Some(frame.clone()));
+        let (is_list, above) = (kind != 3, parent(path));
+        let (is_closed, is_above_closed) = (self.closed.contains(path), self.closed.contains(above));
+        for client in &mut self.clients {
+            let mut is_watched = client.watches.iter().any(is_below);
+            is_watched |= client.one_shot.remove(&(DATA, path.to_owned()));
+            is_watched |= kind == 2 && client.one_shot.remove(&(CHILDREN, path.to_owned()));
+            if is_watched && !is_closed {
+                let _ = client.out.send(Some(event(kind, path)));
+            }
+            if is_list && client.one_shot.remove(&(CHILDREN, above.to_owned())) && !is_above_closed {
+                let _ = client.out.send(Some(event(4, above)));
+            }
         }
     }
 
@@ -280,6 +305,10 @@ impl State {
             return;
         }
         let mut paths = Vec::new();
+        let since = if op == SET_WATCHES { read.long().unwrap() } else { i64::MAX };
+        if op == SET_WATCHES {
+            assert_eq!([0; 3].map(|_| read.int().unwrap()), [0, 0, 1], "one list");
+        }
         if op == MULTI_READ {
             while read.int() == Ok(DATA) {
                 let _ = (read.bool(), read.int());
@@ -291,10 +320,19 @@ impl State {
             paths.push(read.text().unwrap().to_owned());
             self.requests.push((op, paths[0].clone()));
         }
-        if op == ADD_WATCH
-            && let Some(client) = self.clients.iter_mut().find(|other| other.out.same_channel(client))
-        {
-            client.watches.insert(paths[0].clone());
+        if let Some(client) = self.clients.iter_mut().find(|other| other.out.same_channel(client)) {
+            let (node, is_closed) = (self.nodes.get(&paths[0]), self.closed.contains(&paths[0]));
+            let is_set = [EXISTS, DATA, CHILDREN].contains(&op) && read.bool() == Ok(true);
+            match op {
+                ADD_WATCH => _ = client.watches.insert(paths[0].clone()),
+                SET_WATCHES if node.is_some_and(|node| node.children_changed > since) => {
+                    let _ = client.out.send(Some(event(4, &paths[0])));
+                }
+                SET_WATCHES => _ = client.one_shot.insert((CHILDREN, paths[0].clone())),
+                EXISTS if is_set => _ = client.one_shot.insert((DATA, paths[0].clone())),
+                _ if is_set && node.is_some() && !is_closed => _ = client.one_shot.insert((op, paths[0].clone())),
+                _ => {}
+            }
         }
         if self.ignores.contains(&op) {
             return;
@@ -303,10 +341,12 @@ impl State {
             *times -= 1;
             return send(reply(xid, self.zxid, *code));
         }
-        let is_there = self.nodes.contains_key(&paths[0]) || [MULTI_READ, ADD_WATCH, SYNC].contains(&op);
-        let mut out = reply(xid, self.zxid, if is_there { 0 } else { -101 });
+        let is_there = self.nodes.contains_key(&paths[0]) || [MULTI_READ, ADD_WATCH, SET_WATCHES, SYNC].contains(&op);
+        let is_closed = [DATA, CHILDREN].contains(&op) && self.closed.contains(&paths[0]);
+        let code = if is_closed { NO_AUTH } else { -101 };
+        let mut out = reply(xid, self.zxid, if is_there && !is_closed { 0 } else { code });
         match op {
-            _ if !is_there => {}
+            _ if !is_there || is_closed => {}
             EXISTS => self.stat(&paths[0], &mut out),
             DATA => self.data(&paths[0], &mut out),
             CHILDREN => {
@@ -326,14 +366,18 @@ impl State {
                         *times -= 1;
                         return send(reply(xid, self.zxid, *code));
                     }
-                    let is_there = self.nodes.contains_key(path);
-                    out.int(if is_there { DATA } else { -1 });
+                    let code = match self.nodes.contains_key(path) {
+                        false => -101,
+                        true if self.closed.contains(path) => NO_AUTH,
+                        true => 0,
+                    };
+                    out.int(if code == 0 { DATA } else { -1 });
                     out.bool(false);
-                    out.int(if is_there { 0 } else { -101 });
-                    if is_there {
+                    out.int(code);
+                    if code == 0 {
                         self.data(path, &mut out);
                     } else {
-                        out.int(-101);
+                        out.int(code);
                     }
                 }
                 out.int(-1);
@@ -356,7 +400,7 @@ impl State {
         for zxid in [node.created, node.changed, 0, 0] {
             out.long(zxid);
         }
-        for version in [0, 0, 0] {
+        for version in [0, node.list_changes, 0] {
             out.int(version);
         }
         out.long(0);
