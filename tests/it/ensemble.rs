@@ -11,6 +11,7 @@ use crate::support::zookeeper::ZooKeeper;
 mod access;
 mod outage;
 mod sessions;
+mod unreadable;
 
 /// How the log line of an unreachable registry begins.
 pub const AWAY: &str = "registry unreachable; files stay as they are: ";
