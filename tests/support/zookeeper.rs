@@ -198,6 +198,8 @@ impl ZooKeeper {
             .args(words)
             .args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"])
             .args(["-Dzookeeper.admin.enableServer=false", "-Dzookeeper.jmx.log4j.disable=true"])
+            // Servers that were frozen or cut off together repeat their votes soon, not after up to a minute.
+            .arg("-Dzookeeper.fastleader.maxNotificationInterval=1000")
             .args(&self.java)
             .arg("-cp")
             .arg(classpath.join(":"))
