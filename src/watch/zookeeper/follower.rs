@@ -184,7 +184,9 @@ impl<'a> Follower<'a> {
                 }
                 lost = self.connection.lost() => return ReadError::Lost(lost),
                 dirty = self.tracker.changed() => {
-                    dirty.into_iter().for_each(|id| self.queue_read(id));
+                    for id in dirty {
+                        self.queue_read(id);
+                    }
                     self.record_fired();
                 }
                 () = changed(subjects) => {

@@ -37,3 +37,22 @@ async fn a_burst_of_events_wakes_once_and_marks_each_member_once() {
     assert_eq!(tracker.changed().await, [7].into());
     assert!(!tracker.is_clean(7));
 }
+
+#[test]
+fn a_watch_that_fires_names_its_list_and_makes_nothing_dirty() {
+    let tracker = DirtyTracker::default();
+    tracker.keep_lists_apart();
+    for (id, text) in (0..).zip(["/a", "/a/*", "/a/*/in"]) {
+        tracker.track(id, &Subject::parse(text).unwrap(), DirtySet::default());
+    }
+    let fired = |path| {
+        tracker.record(NodeEvent::ChildrenChanged, path);
+        tracker.take_fired().into_iter().map(|(id, key)| format!("{id}{key}")).collect::<Vec<_>>()
+    };
+    assert_eq!(fired("/a"), ["0", "1", "2"]);
+    assert_eq!(fired("/a/b"), ["1b"]);
+    assert_eq!(fired("/a/b/in"), ["2b"]);
+    assert!((0..3).all(|id| tracker.is_clean(id)));
+    tracker.record(NodeEvent::Deleted, "/a");
+    assert!((0..3).all(|id| !tracker.is_clean(id)));
+}
