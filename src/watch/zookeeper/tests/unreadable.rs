@@ -9,7 +9,9 @@ const CLOSED: &str = "not authorized: the node's ACL does not allow this agent's
 /// A server with a path of these members, and a subscriber that knows them.
 async fn with_members(names: &[&str], watches: Watches) -> (Fake, Subscriber) {
     let fake = Fake::start().await;
-    names.iter().for_each(|name| fake.put(&format!("/s/{name}"), "1"));
+    for name in names {
+        fake.put(&format!("/s/{name}"), "1");
+    }
     let mut subscriber = Subscriber::follow(&fake, &["/s"], |registry| registry.config.watches = watches);
     let members: Vec<String> = names.iter().map(|name| format!("{name}=1")).collect();
     subscriber.becomes("/s", &members.join(" ")).await;
@@ -67,7 +69,9 @@ async fn visible_changes_lead_to_no_listing() {
         assert_eq!(fake.count(CHILDREN), 0, "{:?}", fake.state().requests);
     }
     let joins: Vec<String> = (0..200).map(|number| format!("/s/m{number:03}")).collect();
-    joins.iter().for_each(|path| fake.put(path, "1"));
+    for path in &joins {
+        fake.put(path, "1");
+    }
     while subscriber.members("/s").split(' ').count() < 201 {
         subscriber.receive().await;
     }
