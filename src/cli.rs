@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::agent::render::render;
 use crate::agent::{BlockedSignals, Signals, signals};
+use crate::config::flags::duration;
 use crate::config::{LogFormat, Overrides, PathOverrides, Problems, RegistryConfig, RegistryUrl};
 use crate::control::PassRequest;
 use crate::decide::Event;
@@ -87,7 +88,7 @@ enum Command {
     /// Print the members of a path
     #[command(after_help = help::GET)]
     Get(get::GetArgs),
-    /// List the nodes below a path, and how each is read as a member
+    /// List the nodes below a path, and show how each is read as a member
     Ls(ls::LsArgs),
 }
 
@@ -154,14 +155,14 @@ fn complain(fatal: &Fatal) {
 fn outlive_limits() -> Result<(), Fatal> {
     // With a handler installed, the signal no longer ends the process.
     let heard = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(nix::libc::SIGXFSZ));
-    heard.map(drop).map_err(|why| Fatal::new(Exit::Failed, format!("ignore SIGXFSZ: {why}")))
+    heard.map(drop).map_err(|why| Fatal::new(Exit::Failed, format!("cannot ignore SIGXFSZ: {why}")))
 }
 
 fn dispatch(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|why| Fatal::new(Exit::Failed, format!("start the event loop: {why}")))?;
+        .map_err(|why| Fatal::new(Exit::Failed, format!("cannot start the event loop: {why}")))?;
     let exit = runtime.block_on(async {
         outlive_limits()?;
         execute(cli, blocked).await
@@ -249,7 +250,7 @@ async fn load_or_stop(
     let source = source.clone();
     let loading = tokio::task::spawn_blocking(move || load(&source));
     let setup = tokio::select! {
-        setup = loading => setup.map_err(|why| Fatal::new(Exit::Failed, format!("load the configuration: {why}")))??,
+        setup = loading => setup.map_err(|why| Fatal::new(Exit::Failed, format!("cannot load the configuration: {why}")))??,
         _ = signals.stop() => return Ok(None),
     };
     log::init(setup.config.agent.log_format, None);
@@ -350,8 +351,8 @@ impl Global {
 }
 
 /// Parses a timeout, limited to [`LONGEST`], which can be added to any instant.
-fn timeout(text: &str) -> Result<Duration, humantime::DurationError> {
-    humantime::parse_duration(text).map(|wanted| wanted.min(LONGEST))
+fn timeout(text: &str) -> Result<Duration, String> {
+    duration(text).map(|wanted| wanted.min(LONGEST))
 }
 
 /// An environment variable. An empty one counts as unset, because unit files can create empty ones.

@@ -91,7 +91,7 @@ impl Server {
     pub async fn stop(&mut self) {
         self.stop.cancel();
         if let Err(why) = (&mut self.task).await {
-            emit(Event::SocketError { reason: format!("serve it: {why}") });
+            emit(Event::SocketError { reason: format!("the task that serves it failed: {why}") });
         }
     }
 }

@@ -113,7 +113,7 @@ impl Setback {
 
 impl fmt::Display for Setback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.tried, self.why)?;
+        write!(f, "cannot {}: {}", self.tried, self.why)?;
         if let Some(hint) = &self.hint {
             write!(f, " ({hint})")?;
         }

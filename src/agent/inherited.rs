@@ -50,7 +50,7 @@ impl Inherited {
 /// Starts the thread that writes files.
 fn start_writer(setup: &Setup) -> Result<Writer, Fatal> {
     let writer = Writer::start()
-        .map_err(|why| Fatal::new(Exit::Failed, format!("start the thread that writes files: {why}")))?;
+        .map_err(|why| Fatal::new(Exit::Failed, format!("cannot start the thread that writes files: {why}")))?;
     writer.trust(setup.config.agent.trust.clone());
     Ok(writer)
 }

@@ -66,7 +66,7 @@ impl Agent {
             self.driver.executor.in_order(move || {
                 if let Err(why) = Pause::delete(&state_dir) {
                     let (file, effect) = (Some(Pause::file(&state_dir)), "the expired pause remains on disk");
-                    emit(Event::StateWriteFailed { file, reason: format!("remove it: {why}"), effect });
+                    emit(Event::StateWriteFailed { file, reason: format!("cannot remove it: {why}"), effect });
                 }
             });
         }

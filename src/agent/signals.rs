@@ -71,5 +71,5 @@ pub fn drop_forwarded() -> Result<(), Fatal> {
 
 fn listen(number: Number) -> Result<Signal, Fatal> {
     let listening = signal(SignalKind::from_raw(number as i32));
-    listening.map_err(|why| Fatal::new(Exit::Failed, format!("listen for {number}: {why}")))
+    listening.map_err(|why| Fatal::new(Exit::Failed, format!("cannot listen for {number}: {why}")))
 }

@@ -8,8 +8,10 @@ use clap::Args;
 
 use super::{DEFAULT_CONFIG, Global, wrong_config};
 use crate::config::StatusConfig;
+use crate::config::flags::duration;
 use crate::control::{Answer, RequestBody};
 use crate::error::{Exit, Fatal};
+use crate::state::pause::MAX_DURATION as MAX_PAUSE;
 use crate::{config, control};
 
 /// The time limit for the answer of the agent.
@@ -32,7 +34,7 @@ pub struct AcceptArgs {
 /// The command line of `pause`.
 #[derive(Debug, Args)]
 pub struct PauseArgs {
-    /// How long to pause
+    /// How long to pause, at most a year
     #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = length)]
     length: Duration,
     /// The reason, shown by status and explain
@@ -41,8 +43,11 @@ pub struct PauseArgs {
 }
 
 fn length(text: &str) -> Result<Duration, String> {
-    let length = humantime::parse_duration(text).map_err(|why| why.to_string())?;
-    if length.is_zero() { Err("the pause must be longer than 0".to_owned()) } else { Ok(length) }
+    match duration(text)? {
+        Duration::ZERO => Err("the pause must be longer than 0".to_owned()),
+        length if length > MAX_PAUSE => Err("the pause must not be longer than a year".to_owned()),
+        length => Ok(length),
+    }
 }
 
 /// Runs `explain`.
@@ -108,7 +113,7 @@ fn print_message(answer: Answer) -> Result<Exit, Fatal> {
 pub fn print(text: &str) -> Result<(), Fatal> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Fatal::new(Exit::Failed, format!("write to standard output: {why}")))
+            Err(Fatal::new(Exit::Failed, format!("cannot write to standard output: {why}")))
         }
         _ => Ok(()),
     }

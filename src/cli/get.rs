@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::flags::duration;
 use crate::error::Exit;
 use crate::log::plain;
 use crate::model::node_path::Subject;
@@ -35,11 +36,11 @@ pub struct GetArgs {
     /// The path of the members: /services/web, or /services/* for the members of each service
     #[arg(value_name = "PATH", required = true, value_parser = wanted)]
     pub paths: Vec<Wanted>,
-    /// Exit with status 3 and print nothing if there are fewer than N members. 0 allows an empty list
+    /// Exit with code 3 and print nothing if there are fewer than N members. 0 allows an empty list
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub min: usize,
-    /// Print only the first N members by name
-    #[arg(long, value_name = "N")]
+    /// Print only the first N members, in order of their names
+    #[arg(long, value_name = "N", value_parser = max)]
     pub max: Option<NonZeroUsize>,
     /// The output format
     #[arg(long, value_enum, default_value_t)]
@@ -47,13 +48,13 @@ pub struct GetArgs {
     /// The payload format of the nodes, or auto to detect it
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
     payload: Payload,
-    /// Take nodes with children, and empty persistent ones without a port, as members too
+    /// Treat nodes with children, and empty persistent nodes without a port, as members too
     #[arg(long)]
     every_child: bool,
     /// Wait for at least N members, but no longer than --timeout
     #[arg(long, value_name = "N")]
     pub wait_for: Option<usize>,
-    /// Print nothing to standard error if the exit status is 0, for callers that read both outputs as one
+    /// Print nothing to standard error if the exit code is 0, for callers that read both outputs as one
     #[arg(short, long)]
     pub quiet: bool,
     /// How long to wait for the registry
@@ -63,7 +64,7 @@ pub struct GetArgs {
     #[arg(long, value_name = "FILE")]
     pub cache: Option<PathBuf>,
     /// The maximum age of a cached answer
-    #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = humantime::parse_duration, requires = "cache")]
+    #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = duration, requires = "cache")]
     pub cache_max_age: Duration,
 }
 
@@ -103,6 +104,10 @@ fn wanted(text: &str) -> Result<Wanted, String> {
 
 pub fn payload(name: &str) -> Result<Payload, String> {
     Payload::parse(name).ok_or_else(|| format!("unknown format; known formats: {}", Payload::NAMES.join(", ")))
+}
+
+fn max(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "write a whole number, 1 or more".to_owned())
 }
 
 /// The result of reading the registry.

@@ -1,4 +1,4 @@
-//! What follows the options in `--help`: examples and exit statuses. A test runs every example.
+//! What follows the options in `--help`: examples and exit codes. A test runs every example.
 
 /// For the program itself.
 pub const MAIN: &str = "\
@@ -8,11 +8,11 @@ Examples:
   rosterd get /services/web --registry zk://zk1:2181,zk2:2181
   rosterd explain haproxy.cfg
 
-Exit status:
-   0  success, or nothing to do      5  another agent has locked the state directory
-   1  a step failed                 64  invalid usage
-   2  something differs (diff)      69  no agent answers
-   3  too few members, or held      78  invalid configuration or templates
+Exit codes:
+   0  success, or nothing to do             5  another agent has locked the state directory
+   1  a step failed                        64  invalid usage
+   2  something differs (diff)             69  no agent answers
+   3  too few members, held, or paused     78  invalid configuration or templates
    4  the registry was not reached";
 
 /// For `run`.
@@ -21,7 +21,7 @@ Examples:
   rosterd run
   rosterd run -c rosterd.toml -- haproxy -W -f /etc/haproxy/haproxy.cfg
 
-Exit status:
+Exit codes:
    0  stopped by SIGTERM or SIGINT
    5  another agent has locked the state directory
   78  invalid configuration or templates";
@@ -33,7 +33,7 @@ Examples:
   rosterd render haproxy.cfg --diff
   rosterd render --dry-run --detailed-exitcode
 
-Exit status:
+Exit codes:
    0  every file is up to date
    1  a render, check, write or reload failed
    2  a file differed (--detailed-exitcode)
@@ -47,7 +47,7 @@ Examples:
   rosterd diff
   rosterd diff haproxy.cfg --timeout 5s
 
-Exit status:
+Exit codes:
    0  no file would change
    1  a template cannot be rendered
    2  a file would change
@@ -62,7 +62,7 @@ Examples:
   rosterd get '/services/*' --format json
   rosterd get /services/web --quiet --timeout 10s --cache /var/cache/rosterd/web.json
 
-Exit status:
+Exit codes:
    0  the members are on standard output
    3  fewer members than --min: nothing is printed
    4  the registry was not reached, and there is no usable cache";

@@ -33,7 +33,7 @@ pub struct LsArgs {
     /// The payload format of the nodes, or auto to detect it
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
     payload: Payload,
-    /// Show nodes with children, and empty persistent ones without a port, as members too
+    /// Treat nodes with children, and empty persistent nodes without a port, as members too
     #[arg(long)]
     every_child: bool,
     /// How long to wait for the registry
@@ -67,7 +67,7 @@ pub async fn ls(args: &LsArgs, registry: Arc<dyn Registry>, out: &mut dyn Write)
         }
         Err(_) => {
             let waited = humantime::format_duration(args.timeout);
-            say(&format!("the registry did not answer within {waited} for {path}"));
+            say(&format!("{path}: the registry did not answer within {waited}"));
             return Exit::Unreached;
         }
     };

@@ -15,7 +15,7 @@ const FOREIGN: [(&str, &str, &str); 21] = [
     ("confd", "client-ca-keys", "[registry] tls"),
     ("confd", "client-cert", "[registry] tls"),
     ("confd", "client-key", "[registry] tls"),
-    ("confd", "confdir", "-c FILE: conf.d/*.toml beside FILE is included"),
+    ("confd", "confdir", "-c FILE: conf.d/*.toml next to FILE is included"),
     ("confd", "interval", "not needed: rosterd run watches, and reads everything again every 5 minutes"),
     ("confd", "keep-stage-file", "rosterd diff"),
     ("confd", "log-level", "the environment variable ROSTERD_LOG"),
@@ -73,7 +73,7 @@ fn foreign(text: &str, longs: &[String]) -> Option<String> {
     let name = name.split('=').next().unwrap_or_default();
     let (program, _, instead) = FOREIGN.iter().find(|(_, option, _)| *option == name)?;
     (!longs.iter().any(|long| long == name))
-        .then(|| format!("{program}'s -{name} is {instead} here (see docs/migrating.md)"))
+        .then(|| format!("-{name} is an option of {program}; in rosterd: {instead} (see docs/migrating.md)"))
 }
 
 fn two_dashes(text: &str, longs: &[String]) -> String {

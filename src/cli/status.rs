@@ -24,7 +24,7 @@ pub struct StatusArgs {
     /// Print the state as JSON
     #[arg(long)]
     json: bool,
-    /// Check the state as a monitoring plugin: print one line, and exit with 0 (OK), 1 (warning), 2 (critical) or
+    /// Act as a monitoring plugin: print one line, and exit with 0 (OK), 1 (warning), 2 (critical) or
     /// 3 (unknown: no agent answers)
     #[arg(long, conflicts_with = "json")]
     check: bool,
@@ -70,6 +70,6 @@ fn check(answer: Result<Status, Fatal>) -> Result<u8, Fatal> {
 
 fn json(status: &Status) -> Result<String, Fatal> {
     let text = serde_json::to_string_pretty(status)
-        .map_err(|why| Fatal::new(Exit::Failed, format!("write the status as JSON: {why}")))?;
+        .map_err(|why| Fatal::new(Exit::Failed, format!("cannot write the status as JSON: {why}")))?;
     Ok(text.lines().map(|line| json_safe(line) + "\n").collect())
 }

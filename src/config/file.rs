@@ -45,13 +45,13 @@ impl Source {
         let tried = |what: &str, error: std::io::Error| {
             ValueError::new(
                 format!("the configuration file cannot be {what}: {error}"),
-                "make the file readable by rosterd's user, or specify another file with -c FILE or $ROSTERD_CONFIG",
+                "create the file, make it readable by rosterd's user, or specify another one with -c FILE or $ROSTERD_CONFIG",
             )
         };
         let absolute = std::path::absolute(file).map_err(|error| whole(tried("found", error))).ok()?;
         let bytes = read_bytes(file).map_err(|error| whole(tried("read", error))).ok()?;
         if bytes.len() as u64 > MAX_FILE {
-            whole(ValueError::new("the configuration file has more than 16 MiB", "is this the right file?"));
+            whole(ValueError::new("the configuration file is larger than 16 MiB", "is this the right file?"));
             return None;
         }
         let text = match String::from_utf8(bytes) {
@@ -98,7 +98,7 @@ impl Source {
 fn syntax_error(message: &str, empty: bool) -> ValueError {
     let unquoted = message.starts_with("string values must be quoted");
     let (message, hint) = match message {
-        "duplicate key" => ("duplicate key", "a key may appear once: remove one"),
+        "duplicate key" => ("duplicate key", "a key may appear only once: remove one"),
         _ if unquoted && empty => ("a value is missing", "write one after the ="),
         _ if unquoted => {
             ("this is not a value", "put text in quotes, as in \"text\"; a line has one key and one value")

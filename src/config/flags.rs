@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::command::{shell_path, unknown_placeholder};
 use super::dest::{is_directory, resolved};
@@ -10,10 +11,19 @@ use super::file::check_owner_and_mode;
 use super::path::canonical;
 use super::problem::{Problem, Problems, ValueError};
 use super::resolve::{AGENT_NAME, Overrides, default_socket};
+use super::scalar::any_duration;
 use super::template::is_template;
 use super::{
     Agent, Command, Config, LogFormat, RegistryConfig, RegistryUrl, Reload, StatusConfig, TemplateConfig, Trust,
 };
+
+/// The value of an option such as `--timeout`, of any length.
+///
+/// # Errors
+/// It is not a duration. The text says what to write.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    any_duration(text).map_err(|wrong| wrong.hint.unwrap_or(wrong.message))
+}
 
 impl Config {
     /// A configuration without a file: the defaults and the registry of the overrides, without rosters and keys.
@@ -82,7 +92,7 @@ fn template(spec: &str, here: &Path, trust: &Trust) -> Result<TemplateConfig, Va
         _ => {
             return Err(ValueError::new(
                 format!("{spec:?} is not IN:OUT or IN:OUT:CMD"),
-                "write TEMPLATE:FILE:COMMAND",
+                "write IN:OUT, or IN:OUT:CMD with a reload command",
             ));
         }
     };

@@ -29,7 +29,7 @@ pub struct UnsupportedKey {
 
 /// Keys outside of any table.
 pub const TOP: TableKeys = TableKeys {
-    table: "the top level",
+    table: "the top-level table",
     keys: &["include", "registry", "agent", "status", "vars", "roster", "key", "template", "exec"],
     aliases: &[],
 };
@@ -183,7 +183,7 @@ pub const TABLES: [&TableKeys; 14] =
 
 /// Keys that are not supported yet. To implement one, remove its line here and add the key to its table above.
 pub const UNSUPPORTED: &[UnsupportedKey] = &[
-    UnsupportedKey { table: "the top level", key: "service", accepted: &[] },
+    UnsupportedKey { table: "the top-level table", key: "service", accepted: &[] },
     UnsupportedKey { table: "[status]", key: "listen", accepted: &[] },
 ];
 

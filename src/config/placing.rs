@@ -97,7 +97,7 @@ fn backup(value: &Value<'_>) -> Option<u32> {
     let count = value.count("3")?;
     if count > MAX_BACKUPS {
         let hint = format!("write at most {MAX_BACKUPS}");
-        value.reject(ValueError::new(format!("`backup` is {count}"), hint));
+        value.reject(ValueError::new(format!("`backup` is {count}; the maximum is {MAX_BACKUPS}"), hint));
         return None;
     }
     Some(count)

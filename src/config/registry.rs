@@ -283,7 +283,7 @@ fn private(file: &Path, what: &str, meta: &Metadata) -> Result<(), ValueError> {
         return Ok(());
     }
     let message = format!("{shown} {what}, but others may read or write it (mode {mode:04o})");
-    Err(ValueError::new(message, format!("chmod 640 {shown}, or defaultMode: 0440 on a Secret of Kubernetes")))
+    Err(ValueError::new(message, format!("chmod 640 {shown}, or defaultMode: 0440 on a Kubernetes Secret")))
 }
 
 /// `tls = { … }`.

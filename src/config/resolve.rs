@@ -233,7 +233,7 @@ fn agent(tops: &[Table<'_>], paths: &PathOverrides, report: &Report) -> Option<A
 /// `trust = ["/path"]`, in the main file: an included file could otherwise vouch for itself.
 fn trust(value: &Value<'_>) -> Trust {
     if !value.source.main {
-        let message = "an included file cannot trust directories: whoever can write it could trust their own";
+        let message = "an included file cannot set `trust`: a user who can edit it could add a directory of their own";
         value.reject(ValueError::new(message, "set `trust` in the main file"));
         return Trust::default();
     }
@@ -246,7 +246,7 @@ fn agent_name(text: &str) -> Result<String, ValueError> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     if !plain || text.starts_with('.') || text.len() > 64 {
         let message = format!("{text:?} cannot be used in /var/lib/NAME and /run/NAME");
-        return Err(ValueError::new(message, "write up to 64 letters, digits, -, . and _, and no . first"));
+        return Err(ValueError::new(message, "write up to 64 letters, digits, -, . and _, not beginning with a ."));
     }
     Ok(text.to_owned())
 }

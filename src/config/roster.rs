@@ -150,7 +150,7 @@ impl RosterParser<'_> {
             };
             report(ValueError::new(
                 message,
-                format!("write name = {near:?}: letters, digits and _, and no digit first"),
+                format!("write name = {near:?}: letters, digits and _, not beginning with a digit"),
             ));
             return None;
         }
@@ -257,7 +257,7 @@ fn payload(value: &Value<'_>) -> Option<Payload> {
     let payload = format.map_or(Some(Payload::default()), |value| named_payload(&value))?;
     let payload = Payload { every_child: every_child.and_then(|value| value.boolean()).unwrap_or(false), ..payload };
     if let Some(value) = every_child.filter(|_| payload.every_child && !payload.has_non_members()) {
-        let message = "`every_child` has no effect with this format, which tells by itself what a member is";
+        let message = "`every_child` has no effect with this format, which itself determines what a member is";
         value.reject(ValueError::new(message, "leave it out; it is for auto, nextdoor and hostport"));
     }
     Some(payload)

@@ -13,11 +13,15 @@ mod tests;
 /// The maximum duration. It is short enough to be added to any instant.
 const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
 
-/// `"500ms"`, `"2s"`, `"5m"`, `"0s"`.
-pub fn duration(text: &str) -> Result<Duration, ValueError> {
+/// `"500ms"`, `"2s"`, `"5m"`, `"0s"`, of any length.
+pub fn any_duration(text: &str) -> Result<Duration, ValueError> {
     let hint = "write a number and its unit, as in \"500ms\", \"2s\" or \"5m\"";
-    let duration = humantime::parse_duration(text)
-        .map_err(|_| ValueError::new(format!("{text:?} is not a valid duration"), hint))?;
+    humantime::parse_duration(text).map_err(|_| ValueError::new(format!("{text:?} is not a valid duration"), hint))
+}
+
+/// The same, limited to [`MAX_DURATION`].
+pub fn duration(text: &str) -> Result<Duration, ValueError> {
+    let duration = any_duration(text)?;
     if duration > MAX_DURATION {
         return Err(ValueError::new(format!("{text:?} is longer than a year"), "write a shorter one"));
     }

@@ -216,7 +216,7 @@ fn warn_without_directory(value: &Value<'_>, dest: &Path, report: &Report) {
     if let Some(directory) = dest.parent().filter(|directory| !directory.exists()) {
         let (place, directory) = (value.source.place(value.span().start), directory.display());
         report.warn(format!(
-            "{place}: the directory {directory} of dest does not exist (create it, or set make_dirs = true)"
+            "{place}: the directory of dest, {directory}, does not exist (create it, or set make_dirs = true)"
         ));
     }
 }
@@ -276,7 +276,9 @@ fn found(what: &str, name: &str, answer: nix::Result<Option<u32>>) -> Result<u32
     match answer {
         Ok(Some(id)) => Ok(id),
         Ok(None) => {
-            let hint = format!("create it, write its number, or remove this setting to keep the file's current {what}");
+            let kept = if what == "user" { "owner" } else { what };
+            let hint =
+                format!("create it, write its number, or remove this setting to leave the file's {kept} as it is");
             Err(ValueError::new(format!("there is no {what} {name:?} on this host"), hint))
         }
         Err(error) => {
@@ -316,7 +318,8 @@ pub fn env(value: &Value<'_>) -> BTreeMap<String, String> {
             continue;
         };
         if !scalar::is_identifier(entry.key) || entry.key.starts_with("ROSTERD_") {
-            let hint = "write letters, digits and _, and no digit first; names that begin with ROSTERD_ are reserved";
+            let hint =
+                "write letters, digits and _, not beginning with a digit; names that begin with ROSTERD_ are reserved";
             entry.reject(ValueError::new(format!("{:?} cannot be set for commands", entry.key), hint));
         } else if text.contains('\0') {
             entry.reject(ValueError::new(format!("`{}` contains a NUL", entry.key), "remove it"));

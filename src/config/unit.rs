@@ -23,7 +23,7 @@ pub fn unit(table: &Table<'_>, placing: &Placing) -> Option<Arc<str>> {
     let value = table.get("unit")?;
     let text = value.text("\"edge\"")?;
     if !scalar::is_identifier(text) {
-        let hint = "write letters, digits and _, and no digit first, as in \"edge\"";
+        let hint = "write letters, digits and _, not beginning with a digit, as in \"edge\"";
         value.reject(ValueError::new(format!("{text:?} is not a valid unit name"), hint));
         return None;
     }

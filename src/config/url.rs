@@ -84,8 +84,8 @@ fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, ValueError> {
     }
     let scheme = if tls { "zks://" } else { "zk://" };
     let repeated = match (chroot.contains(','), without_schemes != rest) {
-        (true, _) => Some("the chroot stands once, at the end".to_owned()),
-        (_, true) => Some(format!("{scheme} stands once, at the start")),
+        (true, _) => Some("the chroot is written once, at the end".to_owned()),
+        (_, true) => Some(format!("{scheme} is written once, at the start")),
         _ => None,
     };
     if let Some(message) = repeated {

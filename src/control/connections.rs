@@ -59,7 +59,7 @@ pub async fn serve_connections(
                     });
                 }
                 Err(why) => {
-                    emit(Event::SocketError { reason: format!("accept a connection: {why}") });
+                    emit(Event::SocketError { reason: format!("cannot accept a connection: {why}") });
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -81,7 +81,8 @@ async fn handle_connection(mut stream: UnixStream, requests: &mpsc::Sender<Pendi
                 let (answer, receiver) = oneshot::channel();
                 // Both fail only if the agent is stopping.
                 let _ = requests.send(PendingRequest { body, uid, answer }).await;
-                receiver.await.unwrap_or_else(|_| Answer::failed(Exit::Failed, "the agent is stopping"))
+                let stopping = "the agent is stopping; run the command again when it has stopped";
+                receiver.await.unwrap_or_else(|_| Answer::failed(Exit::Failed, stopping))
             }
         },
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::config::flags::duration;
 use crate::decide::event::seconds;
 use crate::decide::{Event, Outcome};
 use crate::error::Exit;
@@ -20,10 +21,10 @@ pub struct PassRequest {
     /// The templates to render [default: all]
     pub names: Vec<String>,
     /// How long to wait for the rosters and keys that the templates need
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub timeout: Duration,
-    /// If the registry is unreachable, use saved rosters of at most this age
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    /// If the registry is unreachable, use saved rosters and keys that are at most this old
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub max_stale: Option<Duration>,
     /// Do not write any file or run any command
     #[arg(long, visible_alias = "noop")]
@@ -34,10 +35,10 @@ pub struct PassRequest {
     /// Do not run reload commands
     #[arg(long)]
     pub no_reload: bool,
-    /// Exit with status 2 if any file was or would be changed
+    /// Exit with code 2 if any file was or would be changed
     #[arg(long)]
     pub detailed_exitcode: bool,
-    /// Exit with status 0 instead of 3 if a roster or key is held
+    /// Exit with code 0 instead of 3 if a roster or key is held
     #[arg(long)]
     pub held_ok: bool,
 }

@@ -51,7 +51,9 @@ impl BoundSocket {
         if let Some(group) = config.group
             && let Err(why) = chown(path, None, Some(group))
         {
-            emit(Event::SocketError { reason: format!("set the group of {} to {group}: {why}", path.display()) });
+            emit(Event::SocketError {
+                reason: format!("cannot set the group of {} to {group}: {why}", path.display()),
+            });
         }
         Ok(bound)
     }
@@ -67,7 +69,7 @@ impl Drop for BoundSocket {
         if self.exists()
             && let Err(why) = std::fs::remove_file(&self.path)
         {
-            emit(Event::SocketError { reason: format!("remove {}: {why}", self.path.display()) });
+            emit(Event::SocketError { reason: format!("cannot remove {}: {why}", self.path.display()) });
         }
     }
 }

@@ -35,7 +35,7 @@ events! {
     RosterHeld = roster_held Warn "roster or key held" { roster: Name, path: String, reason: String, kept: Option<usize> }
     HoldReleased = hold_released Info "hold released" { roster: Name, path: String }
     HoldAccepted = hold_accepted Info "hold accepted" { roster: Name, uid: u32 }
-    RosterStale = roster_stale Warn "using the last known-good members" { roster: Name, path: String, age_s: Option<u64> }
+    RosterStale = roster_stale Warn "using the last known-good members or data" { roster: Name, path: String, age_s: Option<u64> }
     StaleRefused = stale_refused Warn "last known-good members not used" { template: Name, roster: Name, reason: String }
     FormatChosen = format_chosen Info "format chosen" { roster: Name, path: NodePath, format: Format }
     MemberQuarantined = member_quarantined Warn "member quarantined" { roster: Name, path: NodePath, reason: Quarantine }
@@ -53,7 +53,7 @@ events! {
 
     // Templates and their files.
     TemplateLoaded = template_loaded Info "managing file" { template: Name, dest: PathBuf }
-    TemplateWaiting = template_waiting Info "waiting for rosters without known-good members" { template: Name, needs: Vec<Name> }
+    TemplateWaiting = template_waiting Info "waiting for rosters or keys that have no known-good members or data yet" { template: Name, needs: Vec<Name> }
     KeySkipped = key_skipped Warn "key has no file" { template: Name, key: Name, reason: String }
     FileWritten = file_written Info "file written" { template: Name, dest: PathBuf, digest: Option<Hex>, took_ms: Option<u64> }
     FileUnchanged = file_unchanged Info "file unchanged" { template: Name, dest: PathBuf }
@@ -73,13 +73,13 @@ events! {
     MemberRetried = member_retried Info "isolated member changed; retrying it" { template: Name, roster: Name, key: Option<Name>, member: Name }
     MemberReadmitted = member_readmitted Info "isolated member passes again" { template: Name, roster: Name, key: Option<Name>, member: Name }
     DriftDetected = drift_detected Warn "file changed by another process" { template: Name, dest: PathBuf, reason: String, on_drift: Words }
-    DriftDisputed = drift_disputed Warn "file changed by another process again" { template: Name, dest: PathBuf, reason: String, corrections: u32, retry_in_s: u64 }
+    DriftDisputed = drift_disputed Warn "file changed again by another process" { template: Name, dest: PathBuf, reason: String, corrections: u32, retry_in_s: u64 }
     DriftCorrected = drift_corrected Info "external change overwritten" { template: Name, dest: PathBuf }
     DriftResolved = drift_resolved Info "external change undone by another process" { template: Name, dest: PathBuf }
     RestoreFailed = restore_failed Error "previous file cannot be restored" { dest: PathBuf, reason: String }
     RemovalRefused = removal_refused Warn "file not removed; rosterd did not write it" { dest: PathBuf, reason: String }
     WrittenInPlace = written_in_place Warn "file is a mount point; writing it in place" { template: Name, dest: PathBuf, source: String }
-    HostShadowed = host_shadowed Warn "host is also named outside the block; programs may use that address" { template: Name, dest: PathBuf, block: String, host: String, line: usize }
+    HostShadowed = host_shadowed Warn "host is also listed outside the block; programs may use the address given there" { template: Name, dest: PathBuf, block: String, host: String, line: usize }
     WriteRecovered = write_recovered Info "interrupted write finished" { dest: PathBuf }
     WriteRecoveryFailed = write_recovery_failed Warn "interrupted write cannot be finished; retrying" { dest: PathBuf, reason: String }
     SyncFailed = sync_failed Warn "directory not synced; the next write syncs it" { reason: String }
@@ -97,7 +97,7 @@ events! {
     ProcessesLeft = processes_left Warn "command left processes running" { command: String, reason: String }
 
     // The program of `[exec]`.
-    ProgramWaiting = program_waiting Warn "waiting for files to start the program" { templates: Vec<Name>, reason: String }
+    ProgramWaiting = program_waiting Warn "waiting for files before starting the program" { templates: Vec<Name>, reason: String }
     ProgramStarted = program_started Info "program started" { command: String, pid: u32 }
     ProgramStartFailed = program_start_failed Warn "program failed to start" { reason: String, retry_in_s: Option<u64> }
     ProgramExited = program_exited Warn "program exited" { reason: String, exit: Option<i32>, signal: Option<String>, retry_in_s: u64 }
@@ -117,7 +117,7 @@ events! {
     ConfigLoaded = config_loaded Info "configuration loaded" { roster_count: usize, key_count: usize, template_count: usize, changes: Option<usize> }
     ConfigValid = config_valid Info "configuration is valid" { roster_count: usize, key_count: usize, template_count: usize }
     ConfigChanged = config_changed Info "configuration changed" { change: String }
-    DirectoryTrusted = directory_trusted Info "directory is trusted, whoever may write to it" { dir: PathBuf }
+    DirectoryTrusted = directory_trusted Info "directory is trusted; its permissions are not checked" { dir: PathBuf }
     ConfigWarning = config_warning Warn "configuration warning" { reason: String }
     ConfigRefused = config_refused Error "configuration rejected; the previous one is still in use" { reason: String }
     ConfigReread = config_reread Info "reading the configuration again for a render request" {}
@@ -153,9 +153,9 @@ events! {
     RegistryTimedOut = registry_timed_out Error "no answer from the registry in time" { template: Name, limit_s: u64 }
     KeyMissing = key_missing Warn "key not found or has no members" { template: Name, key: String }
     PassFailed = pass_failed Warn "not everything is up to date; correct the cause and run rosterd render again" {}
-    ChecksNotRun = checks_not_run Info "a dry run runs no check_cmd; one may refuse these files" { templates: Vec<Name> }
-    PassReloadPending = pass_reload_pending Error "a reload is still pending; the next render or agent runs it" { command: String, templates: Vec<Name> }
-    WriteUnfinished = write_unfinished Error "an interrupted write is not finished; the next pass or agent retries" {}
+    ChecksNotRun = checks_not_run Info "a dry run does not run check_cmd, which may still refuse these files" { templates: Vec<Name> }
+    PassReloadPending = pass_reload_pending Error "a reload is still pending; the next rosterd render, or the agent when it starts, runs it" { command: String, templates: Vec<Name> }
+    WriteUnfinished = write_unfinished Error "an interrupted write is not finished; the next rosterd render, or the agent when it starts, retries it" {}
 }
 
 /// A time in whole seconds, rounded up, at least one.

@@ -192,7 +192,7 @@ impl Stage {
             Self::Write | Self::Changed => "write failed",
             Self::Check => "check not completed",
             Self::Refused => "check failed",
-            Self::Unit => "blocked by its unit",
+            Self::Unit => "blocked by another template of its unit",
             Self::Rollback => "rolled back after a failed reload",
         }
     }

@@ -108,7 +108,7 @@ impl Line {
         if self.event == Some("members_changed") {
             return (self.membership(), vec!["path", "added", "removed", "changed", "members"]);
         }
-        let subject = SUBJECTS.into_iter().find_map(|name| Some((name, as_text(name, self.get(name)?))));
+        let subject = SUBJECTS.into_iter().find_map(|name| Some((name, joined(name, self.get(name)?, ", "))));
         let reason = self.get("reason").and_then(Value::as_str);
         match (subject, reason) {
             (None, None) => (String::new(), Vec::new()),
@@ -143,12 +143,17 @@ impl Line {
     }
 }
 
-/// The text of a field. A command of many lines is shortened to one.
+/// The text of a field.
 pub fn as_text(name: &str, value: &Value) -> String {
+    joined(name, value, ",")
+}
+
+/// The text of a value, with this between the elements of a list. A command of many lines is shortened to one.
+fn joined(name: &str, value: &Value, separator: &str) -> String {
     match value {
         Value::String(text) if name == "command" => one_line(text),
         Value::String(text) => text.clone(),
-        Value::Array(list) => list.iter().map(|value| as_text(name, value)).collect::<Vec<_>>().join(","),
+        Value::Array(list) => list.iter().map(|value| as_text(name, value)).collect::<Vec<_>>().join(separator),
         other => other.to_string(),
     }
 }

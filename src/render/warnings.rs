@@ -26,7 +26,7 @@ fn suspicious_comments(file: &Source) -> Vec<Problem> {
     found
         .map(|comment| {
             let lines = text[comment.clone()].matches('\n').count();
-            let until = if lines == 0 { String::new() } else { format!(", {lines} lines further") };
+            let until = if lines == 0 { String::new() } else { format!(" ({lines} lines below)") };
             let message = format!("this {{# begins a comment: the text up to the next #}}{until} is left out");
             file.problem(comment.start..comment.start + 2, message, Some(RAW.to_owned()))
         })

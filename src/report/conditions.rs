@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::context::{Clock, Context, Part, Refusal, seconds};
+use super::context::{Clock, Context, Part, Refusal};
 use super::words::{field, held};
 use crate::config::{OnDrift, Reload};
 use crate::decide::report::{
@@ -10,7 +10,7 @@ use crate::decide::report::{
     Stage, TemplateReport, plural,
 };
 use crate::text::one_line;
-use crate::text::time::past;
+use crate::text::time::{past, rough};
 
 /// How serious something is, as monitoring plugins tell it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,8 +55,8 @@ pub fn refused(it: &Refusal, context: &Context) -> Condition {
     let since = past(it.since, context.wall, &context.zone);
     let place = it.place.as_deref().map(|place| format!(", at {}", field(place))).unwrap_or_default();
     let more =
-        if it.problems > 1 { format!(" (and {} more)", plural(it.problems - 1, "problem")) } else { String::new() };
-    let text = format!("{what} refused since {since}{place}: {}{more}; {next}", field(&it.reason));
+        if it.problems > 1 { format!(" (and {})", plural(it.problems - 1, "more problem")) } else { String::new() };
+    let text = format!("{what} rejected since {since}{place}: {}{more}; {next}", field(&it.reason));
     Condition::info(Health::Warning, text)
 }
 
@@ -169,11 +169,11 @@ fn drift(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
         (OnDrift::Correct, None) => "will be overwritten".to_owned(),
         (OnDrift::Correct, Some((times, due))) => {
             format!(
-                "rewritten {times} times recently: is another tool managing it? next correction at {}",
+                "corrected {times} times recently; is another tool managing it? Next correction at {}",
                 clock.due(due)
             )
         }
-        (OnDrift::Report, _) => "left as it is until its content changes (on_drift)".to_owned(),
+        (OnDrift::Report, _) => "left as it is until the rendered content changes (on_drift)".to_owned(),
     };
     let text = format!("changed by another process since {since}; {next}: {}", drift.what);
     Some(Condition::blocking(Health::Warning, text))
@@ -203,7 +203,7 @@ pub fn roster_conditions(report: &Report, roster: &RosterReport, clock: &Clock) 
         all.extend(roster.holds.iter().map(|it| hold_condition(name, it, clock)));
     } else if let Some(first) = roster.holds.first() {
         let (keys, reason) = (plural(roster.holds.len(), "key"), field(&first.hold.reason.describe(&first.path)));
-        let text = format!("{keys} of {name} omitted because they have not had enough members yet: {reason}");
+        let text = format!("{keys} of {name} omitted (not enough members yet): {reason}");
         all.push(Condition::info(Health::Ok, text));
     }
     if let Some(due) = roster.settles {
@@ -214,7 +214,7 @@ pub fn roster_conditions(report: &Report, roster: &RosterReport, clock: &Clock) 
     for (count, what) in [(failed, "excluded because where failed"), (roster.quarantined.len(), "quarantined")] {
         if count > 0 {
             let nodes = plural(count, "node");
-            let text = format!("{nodes} of {name} {what}; details: rosterd explain {name}");
+            let text = format!("{name}: {nodes} {what}; details: rosterd explain {name}");
             all.push(Condition::info(Health::Warning, text));
         }
     }
@@ -242,7 +242,7 @@ fn stale(report: &Report, (name, noun): (&str, &str), known: bool, freshness: Fr
         Some(why) => (format!("registry {registry} is unreachable ({})", field(why)), false),
         None => (format!("registry {registry} has not been read yet"), true),
     };
-    let age = freshness.age(report.now).map_or_else(|| "an unknown time".to_owned(), seconds);
+    let age = freshness.age(report.now).map_or_else(|| "an unknown time".to_owned(), rough);
     let text = if !known {
         format!("{name} has no known-good {noun} yet: {why}")
     } else if freshness.is_saved() {
@@ -267,7 +267,7 @@ pub fn reload_condition(command: &Reload, it: &ReloadReport, clock: &Clock) -> C
         ReloadState::GivenUp => {
             "retries exhausted (reload_retries); runs again when its files change or the agent restarts".to_owned()
         }
-        ReloadState::AwaitingFiles => "waits for the other files that changed together with this one".to_owned(),
+        ReloadState::AwaitingFiles => "waiting for the other files that changed together with this one".to_owned(),
         ReloadState::Due { at, splayed } => {
             let limit = match it.failures {
                 0 if splayed => " (splay)",

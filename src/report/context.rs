@@ -1,6 +1,6 @@
 //! The facts that a report needs beside the engine's: the wall clock, the pause, the program, and what was refused.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::config::Problems;
 use crate::decide::Moment;
@@ -100,9 +100,4 @@ impl Refusal {
         let reason = first.map(|it| it.message.clone()).unwrap_or_default();
         Self { part, since, place, reason, problems: problems.len() }
     }
-}
-
-/// A duration to the second: "1m 15s".
-pub fn seconds(age: Duration) -> String {
-    humantime::format_duration(Duration::from_secs(age.as_secs())).to_string()
 }

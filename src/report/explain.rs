@@ -68,7 +68,7 @@ fn template(report: &Report, it: &TemplateReport, context: &Context) -> String {
 
 fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     let config = &it.config;
-    let mut out = format!("roster {}: {} on {}\n", config.name, config.subject, config.registry);
+    let mut out = format!("roster {}: {} in registry {}\n", config.name, config.subject, config.registry);
     let conditions = roster_conditions(report, it, &context.clock(report));
     if !conditions.iter().any(|condition| condition.blocking) {
         out.push_str("  fresh\n");
@@ -114,7 +114,7 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
         list(&mut out, &format!("left out of template {}", field(name)), isolated);
     }
     let others = it.not_members.iter().map(|(path, why)| format!("{}: {why}", field(path.as_str())));
-    list(&mut out, "not members", others);
+    list(&mut out, "nodes that are not members", others);
     let users = report.templates.iter().filter(|(_, template)| template.depends_on(&config.name));
     let users: Vec<&str> = users.map(|(name, _)| &**name).collect();
     if !users.is_empty() {
@@ -172,7 +172,7 @@ fn accept(out: &mut String, roster: &str, it: &HoldReport) {
 
 fn key(report: &Report, it: &KeyReport, context: &Context) -> String {
     let config = &it.config;
-    let mut out = format!("key {}: {} on {}\n", config.name, config.path, config.registry);
+    let mut out = format!("key {}: {} in registry {}\n", config.name, config.path, config.registry);
     let conditions = key_conditions(report, it, &context.clock(report));
     if conditions.is_empty() {
         out.push_str("  fresh\n");

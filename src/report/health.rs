@@ -77,7 +77,9 @@ fn whole(report: &Report, context: &Context) -> Vec<Condition> {
                 let ended = program.last_end.as_ref().map(|(end, _)| format!(": {end}")).unwrap_or_default();
                 add(Health::Critical, format!("program stopped{ended}; next start {}", clock.due(*until)));
             }
-            ProgramState::Waiting => add(Health::Warning, "program not started: it waits for its files".to_owned()),
+            ProgramState::Waiting => {
+                add(Health::Warning, "program not started: it is waiting for its files".to_owned())
+            }
             _ => {}
         }
     }

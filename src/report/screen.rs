@@ -1,13 +1,13 @@
 //! `status` as text: one line for each object, followed by its problems.
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::conditions::Health;
 use super::status::{HoldStatus, KeyStatus, RosterStatus, Status, TemplateState, TemplateStatus};
 use super::words::{field, line};
 use crate::decide::report::plural;
-use crate::text::time::{Zone, past, to_come};
+use crate::text::time::{Zone, past, rough, to_come};
 
 #[cfg(test)]
 mod tests;
@@ -78,12 +78,8 @@ impl Screen {
         if let Some(count) = it.in_registry.filter(|_| it.hold.is_some()) {
             let _ = write!(out, ", {count} in the registry");
         }
-        let _ = match (it.fresh, it.view_age_s) {
-            (true, _) => write!(out, ", fresh"),
-            (false, Some(age)) => write!(out, ", STALE (read {age} s ago)"),
-            (false, None) => write!(out, ", NOT READ YET"),
-        };
-        let _ = write!(out, ", payload {}", field(&it.payload));
+        let fresh = freshness(it.fresh, it.view_age_s);
+        let _ = write!(out, ", {fresh}, payload {}", field(&it.payload));
         for (count, what) in
             [(it.quarantined, "quarantined"), (it.filtered, "excluded by where"), (it.duplicates, "duplicates")]
         {
@@ -110,10 +106,11 @@ impl Screen {
     }
 
     fn key(&self, out: &mut String, it: &KeyStatus) {
+        let fresh = freshness(it.fresh, it.view_age_s);
         let state = match (&it.hold, it.known) {
-            (Some(_), _) => "HELD",
-            (None, true) => "loaded",
-            (None, false) => "NOT READ YET",
+            (Some(_), _) => format!("HELD, {fresh}"),
+            (None, true) => format!("loaded, {fresh}"),
+            (None, false) => "NOT READ YET".to_owned(),
         };
         let _ = writeln!(out, "key {} {}: {state}", it.name, field(&it.path));
         if let Some(it) = &it.hold {
@@ -142,6 +139,15 @@ impl Screen {
     }
 }
 
+/// How recent the view of a path is.
+fn freshness(fresh: bool, age_s: Option<u64>) -> String {
+    match (fresh, age_s) {
+        (true, _) => "fresh".to_owned(),
+        (false, Some(age)) => format!("STALE (read {} ago)", rough(Duration::from_secs(age))),
+        (false, None) => "NOT READ YET".to_owned(),
+    }
+}
+
 /// Writes a reason, with the last lines of a command's output.
 fn reason(out: &mut String, why: &str) {
     let mut lines = why.lines();
@@ -166,7 +172,7 @@ pub fn plugin_line(status: &Status) -> String {
             format!("{templates}, {rosters}, {}", plural(members, "member"))
         }
         [problem] => problem.clone(),
-        [first, rest @ ..] => format!("{first}; {}: rosterd status", plural(rest.len(), "more problem")),
+        [first, rest @ ..] => format!("{first}; {}: run rosterd status", plural(rest.len(), "more problem")),
     };
     // After a `|` come the performance data of a plugin.
     format!("ROSTERD {}: {}\n", word(status.health.state), text.replace('|', "¦"))

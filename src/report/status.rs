@@ -156,6 +156,12 @@ pub struct KeyStatus {
     pub path: String,
     /// Whether there is known-good data.
     pub known: bool,
+    /// The age of the data in seconds: 0 while it is fresh, null before it is first read.
+    #[serde(default)]
+    pub view_age_s: Option<u64>,
+    /// Whether the registry is connected and the path has been read since.
+    #[serde(default)]
+    pub fresh: bool,
     /// The current hold.
     pub hold: Option<HoldStatus>,
 }
@@ -322,6 +328,8 @@ fn key(it: &KeyReport, clock: &Clock) -> KeyStatus {
         registry: config.registry.to_string(),
         path: config.path.to_string(),
         known: it.known,
+        view_age_s: it.freshness.age(clock.now).map(|age| age.as_secs()),
+        fresh: it.freshness.is_live(),
         hold: it.hold.as_ref().map(|held| hold(config.path.as_str(), held, false, clock)),
     }
 }

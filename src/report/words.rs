@@ -34,24 +34,29 @@ pub fn held(name: &str, path: &str, hold: &Hold, kept: &str, clock: &Clock) -> S
 pub fn release(reason: &Reason, clock: &Clock) -> String {
     match reason {
         Reason::BelowMin { min, .. } => {
-            format!("ends when it has at least {}; it does not time out and cannot be accepted", plural(*min, "member"))
+            format!(
+                "ends when the path has at least {}; the hold does not time out and cannot be accepted",
+                plural(*min, "member")
+            )
         }
         Reason::AboveMax { max, .. } => {
-            format!("ends when it has at most {}, or when `max` is raised", plural(*max, "member"))
+            format!("ends when the path has at most {}, or when `max` is raised", plural(*max, "member"))
         }
         Reason::Shrunk { until, .. } | Reason::KeysGone { cause: KeyLossCause::Shrunk { until, .. }, .. } => {
             format!("ends when enough members return, when accepted with `rosterd accept`, or at {}", clock.due(*until))
         }
-        Reason::Older { .. } => "ends when the ensemble shows a later state, when no member is missing, or with \
-                                 `rosterd accept`; it does not time out"
+        Reason::Older { .. } => "ends when the ensemble shows a more recent state, when no member is missing, or with \
+                                 `rosterd accept`; the hold does not time out"
             .to_owned(),
         Reason::TooLarge(excess) => {
-            format!("ends when it has at most {excess}; it does not time out and cannot be accepted")
+            format!("ends when the path has at most {excess}; the hold does not time out and cannot be accepted")
         }
-        Reason::Unreadable(_) => "ends when it can be read".to_owned(),
+        Reason::Unreadable(_) => "ends when the path can be read".to_owned(),
         Reason::NoKeys { min, .. } => format!("ends when a key has at least {}", plural(*min, "member")),
-        Reason::KeysGone { .. } => "ends when they return, or with `rosterd accept`; it does not time out".to_owned(),
-        Reason::KeyAbsent => "ends when it exists".to_owned(),
+        Reason::KeysGone { .. } => {
+            "ends when the keys return, or with `rosterd accept`; the hold does not time out".to_owned()
+        }
+        Reason::KeyAbsent => "ends when the node exists".to_owned(),
         Reason::KeyMalformed(_) => "ends when the data is corrected, or when `format` is changed".to_owned(),
     }
 }

@@ -126,7 +126,7 @@ impl AppendLog {
                 log.is_unread = true;
                 let kept = if access == Access::ReadWrite { log.set_aside() } else { Err(io::ErrorKind::Other.into()) };
                 let kept = kept.unwrap_or_else(|_| log.file.clone());
-                Contents::lost(format!("read {}: {why}: kept as {}", log.file.display(), kept.display()))
+                Contents::lost(format!("cannot read {}: {why}; it is kept as {}", log.file.display(), kept.display()))
             }
         };
         if !log.merged.is_empty() {

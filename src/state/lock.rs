@@ -148,7 +148,7 @@ fn prepare(state_dir: &Path, trust: &Trust) -> Result<(), Fatal> {
     let now = std::fs::metadata(state_dir).map_err(|error| unusable(tried(), state_dir, error))?;
     if now.mode() & 0o002 != 0 && !trust.excuses(state_dir) {
         let message = format!(
-            "{0}: it is world-writable, so any user could change the agent's state (chmod 0700 {1}, set state_dir \
+            "cannot {0}: it is world-writable, so any user could change the agent's state (chmod 0700 {1}, set state_dir \
              in [agent] to a new directory in it, or add it to `trust`)",
             tried(),
             state_dir.display()
@@ -189,7 +189,7 @@ fn not_owned(state_dir: &Path) -> Option<(PathBuf, String)> {
     let (path, uid) =
         all.into_iter().find_map(|path| Some((path.clone(), owner(&path)?)).filter(|(_, uid)| *uid != own.as_raw()))?;
     let reason = format!(
-        "{} belongs to uid {uid}, and rosterd runs as uid {own}: run `chown -R {own} {}` as root, and rosterd always as \
+        "{} belongs to uid {uid}, and rosterd runs as uid {own}: run `chown -R {own} {}` as root, and always run rosterd as \
          the same user",
         path.display(),
         state_dir.display()
@@ -204,7 +204,7 @@ fn held(state_dir: &Path, path: &Path, holder: &str, wait: Duration) -> Fatal {
         "another agent".to_owned()
     };
     let message = format!(
-        "{who} still uses the state directory {} (it holds {}) after {}: stop it, or give this one its own state_dir",
+        "{who} still uses the state directory {} (it holds {}) after {}: stop it, or give this agent its own state_dir",
         state_dir.display(),
         path.display(),
         humantime::format_duration(wait),

@@ -64,14 +64,18 @@ pub fn from_now(time: Duration) -> String {
     format!("in {}", rough(time.max(Duration::from_secs(1))))
 }
 
-/// A duration as precisely as a person wants it: "1m 15s", "14m", "2h 5m", "3days 4h".
-fn rough(time: Duration) -> String {
-    let unit = match time.as_secs() {
-        0..600 => 1,
-        600..172_800 => 60,
-        _ => 3600,
+/// A duration as precisely as a person wants it: "1m 15s", "14m", "2h 5m", "3d 4h".
+pub fn rough(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let parts = match seconds {
+        0..60 => return format!("{seconds}s"),
+        60..600 => [(minutes, 'm'), (seconds % 60, 's')],
+        600..172_800 => [(hours, 'h'), (minutes % 60, 'm')],
+        _ => [(days, 'd'), (hours % 24, 'h')],
     };
-    humantime::format_duration(Duration::from_secs(time.as_secs() / unit * unit)).to_string()
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    parts.map(|(count, unit)| format!("{count}{unit}")).collect::<Vec<_>>().join(" ")
 }
 
 /// The nearest time that the formatter takes: the years 1970 to 9999.

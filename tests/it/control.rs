@@ -210,6 +210,7 @@ fn a_pause_stops_replacements_and_survives_a_restart_until_resumed() {
     let before = site.fingerprint("out/list");
     assert!(site.run(&["resume"]).expect(0).stdout().contains("not paused"));
     site.run(&["pause", "--for", "0s"]).expect(64);
+    assert!(site.run(&["pause", "--for", "2years"]).expect(64).stderr().contains("must not be longer than a year"));
     let paused = site.run(&["pause", "--for", "2h", "--reason", "mending\u{1b}[2J it"]);
     assert!(paused.expect(0).stdout().starts_with("paused until "), "{}", paused.stdout());
     site.file(&member(2), "");
@@ -274,14 +275,14 @@ fn a_refused_configuration_is_shown_until_a_corrected_one_is_loaded() {
     let place = format!("{}:{line}", site.path("rosterd.toml").display());
     let text = site.run(&["status"]).expect(0).stdout();
     assert!(text.lines().next().unwrap().ends_with(": WARNING, 1 problem"), "{text}");
-    let shown = text.lines().find(|line| line.starts_with("WARNING: configuration refused since ")).unwrap();
+    let shown = text.lines().find(|line| line.starts_with("WARNING: configuration rejected since ")).unwrap();
     assert!(shown.contains(&format!(", at {place}: ")) && shown.contains("oops"), "{shown}");
     let (code, said) = check(&site);
-    assert!(code == 1 && said.starts_with("ROSTERD WARNING: configuration refused since "), "{code} {said}");
+    assert!(code == 1 && said.starts_with("ROSTERD WARNING: configuration rejected since "), "{code} {said}");
     let refused = status(&site)["refused"][0].clone();
     assert_eq!((&refused["what"], &refused["at"]), (&"configuration".into(), &place.into()));
     for name in ["list", "web"] {
-        assert!(explain(&site, name).contains("  configuration refused since "), "{}", explain(&site, name));
+        assert!(explain(&site, name).contains("  configuration rejected since "), "{}", explain(&site, name));
     }
     let since = refused["since"].clone();
     agent.signal(Signal::SIGHUP).says_times("event=config_refused", 2);
@@ -296,7 +297,7 @@ fn a_refused_configuration_is_shown_until_a_corrected_one_is_loaded() {
     let refused = status(&site)["refused"][0].clone();
     assert_eq!(refused["what"], "templates");
     assert!(refused["at"].as_str().unwrap().contains("templates/list.tera:"), "{refused}");
-    assert!(site.run(&["status"]).expect(0).stdout().contains("WARNING: templates refused since "));
+    assert!(site.run(&["status"]).expect(0).stdout().contains("WARNING: templates rejected since "));
     site.file("templates/list.tera", &template);
     agent.until("it is in use again", || check(&site).0 == 0);
 }

@@ -76,7 +76,7 @@ fn put_right(ways: &[Tampering]) {
 #[test]
 fn changed_content_is_corrected_and_reloaded() {
     put_right(&[
-        (|dest| fs::write(dest, "edited in place").unwrap(), "its size is "),
+        (|dest| fs::write(dest, "edited in place").unwrap(), "its size changed from "),
         (
             |dest| {
                 let other = dest.with_file_name("other");
@@ -92,7 +92,10 @@ fn changed_content_is_corrected_and_reloaded() {
 #[test]
 fn changed_permissions_are_corrected_and_reloaded() {
     put_right(&[
-        (|dest| fs::set_permissions(dest, Permissions::from_mode(0o666)).unwrap(), "its mode is 0666, was 0640"),
+        (
+            |dest| fs::set_permissions(dest, Permissions::from_mode(0o666)).unwrap(),
+            "its mode changed from 0640 to 0666",
+        ),
         // The other file has the same bytes, so only its mode differs.
         (
             |dest| {
@@ -103,7 +106,7 @@ fn changed_permissions_are_corrected_and_reloaded() {
             },
             "it was replaced by a file of mode 0600",
         ),
-        (|dest| fs::write(dest, "").unwrap(), "its size is 0 bytes"),
+        (|dest| fs::write(dest, "").unwrap(), " to 0 bytes"),
     ]);
 }
 
@@ -197,10 +200,7 @@ fn with_report_a_drift_is_shown_and_left_until_members_change() {
     let told = template(&site, 1);
     assert!(told["drifted_since"].is_string(), "{told}");
     let explained = site.run(&["explain", "told"]).expect(0).stdout();
-    assert!(
-        explained.contains("changed by another process since") && explained.contains("its size is 7 bytes"),
-        "{explained}"
-    );
+    assert!(explained.contains("changed by another process since") && explained.contains(" to 7 bytes"), "{explained}");
     site.file("registry/services/web/c:3", "");
     agent.until("a change of members replaces it", || site.read("out/told") == "a:1\nb:2\nc:3\n");
     agent.until("its drift is resolved", || template(&site, 1)["drifted_since"] == Value::Null);
@@ -270,7 +270,7 @@ fn corrections_of_a_file_that_another_tool_keeps_writing_back_off() {
             }
         });
         let waits = crate::support::wait::holds(crate::harness::site::PATIENCE, || {
-            agent.said("rewritten 3 times recently: is another tool managing it?") > 0
+            agent.said("corrected 3 times recently; is another tool managing it?") > 0
         });
         is_over.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(waits, "{}", agent.log().join("\n"));

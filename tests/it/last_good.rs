@@ -119,8 +119,8 @@ fn a_start_without(mut registry: impl Fickle) {
     registry.goes(&site);
 
     let agent = site.start();
-    agent.says("registry unreachable").says("using the last known-good members: /services/x ");
-    agent.says("using the last known-good members: /config/app ").says("event=file_unchanged");
+    agent.says("registry unreachable").says("using the last known-good members or data: /services/x ");
+    agent.says("using the last known-good members or data: /config/app ").says("event=file_unchanged");
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     // A template is edited, and the configuration is reloaded.
     site.file("templates/list.tera", "{{ app.n }} {% for m in x %} {{ m.name }}{% endfor %}\n");
@@ -216,7 +216,7 @@ fn max_stale_limits_the_age_of_saved_members_in_a_pass() {
     }
     let young = without(&site, &["--max-stale", "1h"]);
     young.expect(0);
-    assert!(young.stderr().contains("using the last known-good members: /services/x "), "{}", young.stderr());
+    assert!(young.stderr().contains("using the last known-good members or data: /services/x "), "{}", young.stderr());
     assert_eq!(site.read("out/list"), "10.0.0.1:80 10.0.0.2:80 7\n");
     without(&site, &["--max-stale", "1h", "--detailed-exitcode"]).expect(0);
     site.run(&["render", "--max-stale", "fortnight"]).expect(64);
@@ -292,7 +292,7 @@ dest = "out/list"
         site.file(&format!("state/rosters/{name}"), &earlier(name));
     }
     let mut agent = site.start();
-    agent.says("using the last known-good members: /services/web ");
+    agent.says("using the last known-good members or data: /services/web ");
     agent.until("the file", || site.read("out/list") == RIGHT);
     assert!(agent.stop().success());
     for name in FILES {

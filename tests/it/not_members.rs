@@ -108,18 +108,21 @@ fn jones_beside_the_members(watches: &str) {
     assert_eq!(site.fingerprint("out/web").3, file.3);
     assert!(!site.path("out/pycon.each").exists(), "it is no key");
     let told = site.run(&["explain", "web"]).expect(0).stdout();
-    assert!(told.contains("  not members (1):\n    /services/web/nodemaps: it is persistent and empty"), "{told}");
+    assert!(
+        told.contains("  nodes that are not members (1):\n    /services/web/nodemaps: it is persistent and empty"),
+        "{told}"
+    );
 
     // The last member leaves: the roster holds, and the file stays.
     let file = site.fingerprint("out/web");
     client.remove("/services/web/10.0.0.1:80");
-    agent.says("roster or key held: /services/web has 0 members but needs at least 1 (1 not a member)");
+    agent.says("roster or key held: /services/web has 0 members but needs at least 1 (1 non-member)");
     agent.until("in both rosters", || agent.said("event=roster_held") == 2);
     assert_eq!(site.fingerprint("out/web"), file);
     assert_eq!((site.read("out/all").as_str(), site.path("out/web.each").exists()), (all, true));
     let asked = site.run(&["get", "/services/web"]);
     assert_eq!(asked.expect(3).stdout(), "");
-    assert!(asked.stderr().contains("has 0 members but needs at least 1 (1 not a member)"), "{}", asked.stderr());
+    assert!(asked.stderr().contains("has 0 members but needs at least 1 (1 non-member)"), "{}", asked.stderr());
     assert_eq!(site.run(&["get", "/services/web", "--every-child"]).expect(0).stdout(), "nodemaps\n");
     assert_eq!(site.run(&["get", "/services/*"]).expect(0).stdout(), "db\t10.1.0.1:5432\n");
     // `ls` says the same, with and without what is below.
@@ -155,7 +158,7 @@ fn a_path_one_level_too_high_holds_instead_of_listing_services() {
     let asked = ask(&["get", "/services", "--format", "members"]);
     assert_eq!(asked.expect(3).stdout(), "");
     assert!(
-        asked.stderr().contains("/services has 0 members but needs at least 1 (2 not members)"),
+        asked.stderr().contains("/services has 0 members but needs at least 1 (2 non-members)"),
         "{}",
         asked.stderr()
     );

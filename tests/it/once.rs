@@ -217,6 +217,8 @@ fn get_below_min_exits_3_and_prints_nothing() {
     let first = site.run(&["get", "/services/web", "--min", "2", "--max", "2", "--format", "json"]);
     assert_eq!(first.expect(0).stdout().trim(), r#"["10.0.0.1:80","10.0.0.2:80"]"#);
     assert_eq!(site.run(&["get", "/services/web", "--max", "1"]).expect(0).stdout(), "10.0.0.1:80\n");
+    let none = site.run(&["get", "/services/web", "--max", "0"]);
+    assert!(none.expect(64).stderr().contains("write a whole number, 1 or more"), "{}", none.stderr());
     let whole = site.run(&["get", "/services/db", "--format", "members"]);
     let whole: serde_json::Value = serde_json::from_str(&whole.expect(0).stdout()).unwrap();
     assert_eq!((&whole[0]["address"], &whole[0]["zone"]), (&"10.1.0.1:5432".into(), &"a".into()));
@@ -269,7 +271,8 @@ fn a_timeout_may_exceed_the_range_of_the_clock() {
         for timeout in ["18446744073709551615s", "9223372036854775807s", "400days"] {
             site.run(&[command, &["--timeout", timeout]].concat()).expect(0);
         }
-        site.run(&[command, &["--timeout", "1x"]].concat()).expect(64);
+        let refused = site.run(&[command, &["--timeout", "1x"]].concat());
+        assert!(refused.expect(64).stderr().contains("'--timeout <DURATION>': write a number and its unit, as in"));
     }
     let kept = ["get", "/services/web", "--cache", "kept", "--cache-max-age", "18446744073709551615s"];
     site.run(&kept).expect(0);
@@ -357,7 +360,7 @@ check_cmd = "test -s $ROSTERD_SRC"
     ));
     site.file("templates/web", "a=${#x}\nb=1 #}\n");
     let said = site.run(&["check"]).expect(0).stderr();
-    let wanted = ["check_cmd has no {{ src }}", "of dest does not exist", "this {# begins a comment"];
+    let wanted = ["check_cmd has no {{ src }}", "the directory of dest, ", "this {# begins a comment"];
     assert_eq!(said.matches("event=config_warning").count(), wanted.len(), "{said}");
     for text in wanted {
         assert_eq!(said.matches(text).count(), 1, "{text}: {said}");

@@ -46,7 +46,7 @@ fn members_are_selected_and_excluded_ones_are_named() {
     agent.until("the socket", || site.path("agent.sock").exists() && site.run(&["status"]).code() == 0);
     let told = site.run(&["explain", "web"]).expect(0).stdout();
     for line in [
-        "  1 node of web excluded because where failed; details: rosterd explain web",
+        "  web: 1 node excluded because where failed; details: rosterd explain web",
         "  payload nextdoor (detected)\n  ordered by weight, then by name\n  members (2):\n    b:01 (b:1)\n    a:1\n",
         "  excluded by where = zone == vars.zone and weight > 0 (3):\n    /services/web/c:1\n    /services/web/d:1: where failed: ",
         "  duplicates of a host and port (1):\n    /services/web/b:1: same as b:01\n",

@@ -76,7 +76,7 @@ fn a_failed_check_blocks_its_unit_and_no_other_template() {
     site.file("registry/services/web/poison", "-");
     agent.until("the one outside is updated", || shows(&site, &["alone"], "a\npoison\n"));
     agent.says("check failed; file unchanged");
-    agent.until("it is explained", || explained(&site, "one").contains("blocked by its unit"));
+    agent.until("it is explained", || explained(&site, "one").contains("blocked by another template of its unit"));
     let why = explained(&site, "three");
     assert!(why.contains("unit edge: template two: check failed: ") && why.contains("poison"), "{why}");
     assert!(explained(&site, "two").contains("check failed, "), "{}", explained(&site, "two"));

@@ -148,16 +148,16 @@ impl LastWritten {
         }
         let mut changes = Vec::new();
         if now.st_size != was.st_size {
-            changes.push(format!("its size is {} bytes, was {}", now.st_size, was.st_size));
+            changes.push(format!("its size changed from {} to {} bytes", was.st_size, now.st_size));
         } else if (now.st_mtime, now.st_mtime_nsec) != (was.st_mtime, was.st_mtime_nsec) {
-            changes.push("the file was modified, same size".to_owned());
+            changes.push("it was modified, but its size did not change".to_owned());
         }
         if mode(now) != mode(was) {
-            changes.push(format!("its mode is {:04o}, was {:04o}", mode(now), mode(was)));
+            changes.push(format!("its mode changed from {:04o} to {:04o}", mode(was), mode(now)));
         }
         if (now.st_uid, now.st_gid) != (was.st_uid, was.st_gid) {
             let (uid, gid) = (was.st_uid, was.st_gid);
-            changes.push(format!("its owner is {}:{}, was {uid}:{gid}", now.st_uid, now.st_gid));
+            changes.push(format!("its owner changed from {uid}:{gid} to {}:{}", now.st_uid, now.st_gid));
         }
         changes.join("; ")
     }

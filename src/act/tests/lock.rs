@@ -30,7 +30,7 @@ async fn the_second_agent_names_the_pid_of_the_first() {
     let pid = std::process::id();
     let expected = format!(
         "another agent, process {pid}, still uses the state directory {0} (it holds {0}/lock) after 200ms: stop it, or \
-         give this one its own state_dir",
+         give this agent its own state_dir",
         state.display()
     );
     assert_eq!(fatal.message, expected);

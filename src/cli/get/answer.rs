@@ -107,7 +107,7 @@ fn one<'v>(
                 Some(away) if away.is_final => format!("{} cannot be read", path.text),
                 _ => {
                     let waited = humantime::format_duration(args.timeout);
-                    format!("the registry did not answer within {waited} for {}", path.text)
+                    format!("{}: the registry did not answer within {waited}", path.text)
                 }
             };
             // Several paths have one reason, which is reported once.

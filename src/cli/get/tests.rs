@@ -157,7 +157,7 @@ async fn min_0_allows_an_empty_list() {
 #[tokio::test]
 async fn an_unreachable_registry_exits_4_and_is_never_empty() {
     // The reason was reported when the wait began.
-    let says = "the registry did not answer within 100ms for /s";
+    let says = "/s: the registry did not answer within 100ms";
     for line in ["/s", "/s --min 0"] {
         assert_eq!(asked(line, vec![away()]).await, (4, String::new(), says.into()), "{line}");
         // Members that were seen before the connection was lost may be outdated.

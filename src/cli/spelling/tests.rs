@@ -28,10 +28,13 @@ fn old_spellings_are_accepted() {
         ("rosterd -x --nonsense", "rosterd -x --nonsense"),
         ("rosterd run -config-file=f", "rosterd run --config=f"),
         ("rosterd --config-file f run", "rosterd --config f run"),
-        ("rosterd -watch -backend zookeeper", "confd's -watch is the command rosterd run here (see docs/migrating.md)"),
+        (
+            "rosterd -watch -backend zookeeper",
+            "-watch is an option of confd; in rosterd: the command rosterd run (see docs/migrating.md)",
+        ),
         (
             "rosterd -onetime -backend=zookeeper -node a:2181",
-            "confd's -backend is [registry] url, or --registry zk://HOST:2181 here (see docs/migrating.md)",
+            "-backend is an option of confd; in rosterd: [registry] url, or --registry zk://HOST:2181 (see docs/migrating.md)",
         ),
         ("rosterd run -- prog -backend x", "rosterd run -- prog -backend x"),
     ];

@@ -66,7 +66,7 @@ fn a_duplicate_key_is_reported() {
     4 | path = "/b"
       | ^^^^
       |
-      = help: a key may appear once: remove one
+      = help: a key may appear only once: remove one
 
     error: `dst` means the same as `dest`
      --> rosterd.toml:8:1
@@ -168,7 +168,7 @@ fn a_missing_file_is_reported() {
     insta::assert_snapshot!(Home::new(&[]).told(), @"
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.toml
-     = help: make the file readable by rosterd's user, or specify another file with -c FILE or $ROSTERD_CONFIG
+     = help: create the file, make it readable by rosterd's user, or specify another one with -c FILE or $ROSTERD_CONFIG
 
     1 problem
     ");
@@ -354,7 +354,7 @@ fn no_file_of_the_configuration_vouches_for_itself() {
     home.write("rosterd.toml", "registry.url = \"zk://a\"\n");
     home.write("conf.d/one.toml", "agent.trust = [\".\"]\n").mode("conf.d/one.toml", 0o666);
     let told = home.told();
-    assert!(told.contains("an included file cannot trust directories"), "{told}");
+    assert!(told.contains("an included file cannot set `trust`"), "{told}");
     assert!(told.contains("one.toml is writable by everyone"), "{told}");
 }
 

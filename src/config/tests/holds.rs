@@ -263,7 +263,7 @@ fn templates_can_be_given_on_the_command_line() {
     insta::assert_snapshot!(home.stable(&wrong.unwrap_err().to_string()), @r#"
     error: "templates/a.tera" is not IN:OUT or IN:OUT:CMD
     --> --template templates/a.tera
-     = help: write TEMPLATE:FILE:COMMAND
+     = help: write IN:OUT, or IN:OUT:CMD with a reload command
 
     error: the template "none.tera" cannot be found: No such file or directory (os error 2)
     --> --template none.tera:c

@@ -103,7 +103,7 @@ kill_signl = "TERM"
     13 | env = { ROSTERD_X = "y" }
        |         ^^^^^^^^^
        |
-       = help: write letters, digits and _, and no digit first; names that begin with ROSTERD_ are reserved
+       = help: write letters, digits and _, not beginning with a digit; names that begin with ROSTERD_ are reserved
 
     error: "RELOAD" is not a valid signal
       --> rosterd.toml:14:17

@@ -188,7 +188,7 @@ group = "4294967295"
     6 | owner = "nobody-has-this-name"
       |         ^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: create it, write its number, or remove this setting to keep the file's current user
+      = help: create it, write its number, or remove this setting to leave the file's owner as it is
 
     error: there is no group "nor-this" on this host
      --> rosterd.toml:7:9
@@ -196,7 +196,7 @@ group = "4294967295"
     7 | group = "nor-this"
       |         ^^^^^^^^^^
       |
-      = help: create it, write its number, or remove this setting to keep the file's current group
+      = help: create it, write its number, or remove this setting to leave the file's group as it is
 
     error: `owner` is -1, which is out of range
       --> rosterd.toml:11:9
@@ -316,7 +316,7 @@ fn invalid_environments_are_reported() {
     5 | env = { "A-B" = "x", ROSTERD_DEST = "x", N = 1 }
       |         ^^^^^
       |
-      = help: write letters, digits and _, and no digit first; names that begin with ROSTERD_ are reserved
+      = help: write letters, digits and _, not beginning with a digit; names that begin with ROSTERD_ are reserved
 
     error: "ROSTERD_DEST" cannot be set for commands
      --> rosterd.toml:5:22
@@ -324,7 +324,7 @@ fn invalid_environments_are_reported() {
     5 | env = { "A-B" = "x", ROSTERD_DEST = "x", N = 1 }
       |                      ^^^^^^^^^^^^
       |
-      = help: write letters, digits and _, and no digit first; names that begin with ROSTERD_ are reserved
+      = help: write letters, digits and _, not beginning with a digit; names that begin with ROSTERD_ are reserved
 
     error: `N` must be a string, not a whole number
      --> rosterd.toml:5:42
@@ -672,7 +672,7 @@ unit = "edge"
     9 | unit = "the edge"
       |        ^^^^^^^^^^
       |
-      = help: write letters, digits and _, and no digit first, as in "edge"
+      = help: write letters, digits and _, not beginning with a digit, as in "edge"
 
     error: `unit` cannot be combined with `each`
       --> rosterd.toml:14:8

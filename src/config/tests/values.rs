@@ -191,7 +191,7 @@ format = "ini"
     5 | [[roster]]
       | ^^^^^^^^^^
       |
-      = help: write name = "web_2": letters, digits and _, and no digit first
+      = help: write name = "web_2": letters, digits and _, not beginning with a digit
 
     error: "/services/*/*" is not a valid path: only one whole segment of a path may be *, as in /services/*
      --> rosterd.toml:8:8
@@ -207,7 +207,7 @@ format = "ini"
     9 | [[roster]]
       | ^^^^^^^^^^
       |
-      = help: write name = "services": letters, digits and _, and no digit first
+      = help: write name = "services": letters, digits and _, not beginning with a digit
 
     error: "vars" is reserved in templates
       --> rosterd.toml:12:8
@@ -223,7 +223,7 @@ format = "ini"
     15 | name = "9lives"
        |        ^^^^^^^^
        |
-       = help: write name = "_9lives": letters, digits and _, and no digit first
+       = help: write name = "_9lives": letters, digits and _, not beginning with a digit
 
     error: a key is one node, but "/config/*" has a *
       --> rosterd.toml:18:8
@@ -395,7 +395,7 @@ src = "a.tera"
     5 | name = "../x"
       |        ^^^^^^
       |
-      = help: write up to 64 letters, digits, -, . and _, and no . first
+      = help: write up to 64 letters, digits, -, . and _, not beginning with a .
 
     error: `log_format` cannot be "xml"
      --> rosterd.toml:6:14
@@ -419,7 +419,7 @@ src = "a.tera"
     9 | group = "nobody-has-this-group"
       |         ^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: create it, write its number, or remove this setting to keep the file's current group
+      = help: create it, write its number, or remove this setting to leave the file's group as it is
 
     error: `template` must be a list of tables, not a table
       --> rosterd.toml:10:1
@@ -455,7 +455,7 @@ fn credentials_must_not_be_readable_by_others() {
     3 | auth = [{ scheme = "digest", file = "open.auth" },
       |                                     ^^^^^^^^^^^
       |
-      = help: chmod 640 open.auth, or defaultMode: 0440 on a Secret of Kubernetes
+      = help: chmod 640 open.auth, or defaultMode: 0440 on a Kubernetes Secret
 
     error: two.auth does not consist of one line with user:password
      --> rosterd.toml:4:29

@@ -37,7 +37,7 @@ impl MemberRef {
 impl fmt::Display for MemberRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.key {
-            Some(key) => write!(f, "{} of {key} in {}", self.member, self.roster),
+            Some(key) => write!(f, "{} of {}[{key}]", self.member, self.roster),
             None => write!(f, "{} of {}", self.member, self.roster),
         }
     }

@@ -86,7 +86,7 @@ impl Template {
         if self.drift.is_none() || !seen_in_flight || deferred.is_some() {
             let (template, dest) = (Arc::clone(&self.plan.config.name), self.plan.config.dest.clone());
             events.push(if let Some((corrections, pause)) = disputed {
-                let remark = format!("rewritten {corrections} times recently: is another tool managing it?");
+                let remark = format!("corrected {corrections} times recently; is another tool managing it?");
                 let (reason, retry_in_s) = (format!("{what}; {remark}"), seconds(pause));
                 Event::DriftDisputed { template, dest, reason, corrections, retry_in_s }
             } else {

@@ -42,7 +42,7 @@ fn text_lines_are_readable() {
                 templates: vec!["a".into(), "b".into()],
                 took_ms: 12,
             },
-            " INFO reload succeeded: a,b event=reload_succeeded command=\"nginx -s reload\" took_ms=12\n",
+            " INFO reload succeeded: a, b event=reload_succeeded command=\"nginx -s reload\" took_ms=12\n",
         ),
         (
             Event::ReloadFailed {

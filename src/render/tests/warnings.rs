@@ -16,7 +16,7 @@ fn a_comment_in_the_text_of_another_program_causes_a_warning() {
     assert_eq!(
         warned("a\nb=${#x}\nc\n# a #}\n"),
         [
-            "t:2: this {# begins a comment: the text up to the next #}, 2 lines further is left out (text with {{, {% or {# \
+            "t:2: this {# begins a comment: the text up to the next #} (2 lines below) is left out (text with {{, {% or {# \
          that is meant for another program goes between {% raw %} and {% endraw %})",
         ]
     );

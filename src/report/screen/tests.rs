@@ -121,5 +121,26 @@ fn a_plugin_gets_one_line_without_performance_data() {
     let one = status(vec![], vec![], Health::Critical, &["template a: check \"x | y\" exited with 1"]);
     assert_eq!(plugin_line(&one), "ROSTERD CRITICAL: template a: check \"x ¦ y\" exited with 1\n");
     let more = status(vec![], vec![], Health::Warning, &["first", "second", "third"]);
-    assert_eq!(plugin_line(&more), "ROSTERD WARNING: first; 2 more problems: rosterd status\n");
+    assert_eq!(plugin_line(&more), "ROSTERD WARNING: first; 2 more problems: run rosterd status\n");
+}
+
+#[test]
+fn a_key_that_was_not_read_lately_is_stale() {
+    let key = |view_age_s, fresh| KeyStatus {
+        name: "settings".to_owned(),
+        registry: "default".to_owned(),
+        path: "/config/web".to_owned(),
+        known: true,
+        view_age_s,
+        fresh,
+        hold: None,
+    };
+    for (key, state) in [
+        (key(Some(0), true), "loaded, fresh"),
+        (key(Some(75), false), "loaded, STALE (read 1m 15s ago)"),
+        (KeyStatus { known: false, ..key(None, false) }, "NOT READ YET"),
+    ] {
+        let shown = text(&Status { keys: vec![key], ..status(vec![], vec![], Health::Ok, &[]) });
+        assert_eq!(shown.lines().last(), Some(&*format!("key settings /config/web: {state}")));
+    }
 }

@@ -35,7 +35,8 @@ fn a_person_reads_the_local_time_and_how_long_it_is() {
         (65, "in 1m 5s"),
         (14 * 60 + 59, "in 14m"),
         (3 * 3600 + 119, "in 3h 1m"),
-        (50 * 3600 + 119, "in 2days 2h"),
+        (50 * 3600 + 119, "in 2d 2h"),
+        (366 * 86_400, "in 366d"),
     ] {
         assert_eq!(to_come(later(seconds), noon, &zone("CET-1")).rsplit_once(", ").unwrap().1, format!("{text})"));
     }

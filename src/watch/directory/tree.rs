@@ -82,14 +82,14 @@ impl Tree {
         let root = self.root.display();
         let (reason, is_final) = match fs::metadata(&self.root) {
             Ok(metadata) if metadata.is_dir() => return Ok(metadata),
-            Ok(_) => (format!("dir:{root}: {root} is not a directory"), true),
+            Ok(_) => (format!("{root} is not a directory"), true),
             Err(error) if is_missing(&error) => {
                 let hint = "create it, or correct the registry's url";
-                (format!("dir:{root}: the directory {root} does not exist; {hint}"), true)
+                (format!("the directory {root} does not exist; {hint}"), true)
             }
             Err(error) => {
                 let is_final = error.kind() == ErrorKind::PermissionDenied;
-                (format!("dir:{root}: the directory {root} cannot be accessed: {error}"), is_final)
+                (format!("the directory {root} cannot be accessed: {error}"), is_final)
             }
         };
         Err(Unreachable { reason, is_final })

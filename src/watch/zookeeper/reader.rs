@@ -147,7 +147,7 @@ impl Reader {
             return Ok(());
         }
         let watched = self.unpack(self.connection.watch(path.as_str()).await)?.0;
-        watched.map_err(|error| ReadError::Refused(format!("watch {path}: {error}")))
+        watched.map_err(|error| ReadError::Refused(format!("cannot watch {path}: {error}")))
     }
 
     /// Waits until the server has everything that was committed before. What it sent before may be out of date.

@@ -70,7 +70,7 @@ fn a_duplicate_key_is_reported() {
     6 | path = "/b"
       | ^^^^
       |
-      = help: a key may appear once: remove one
+      = help: a key may appear only once: remove one
 
     error: duplicate key
      --> rosterd.toml:7:2
@@ -78,7 +78,7 @@ fn a_duplicate_key_is_reported() {
     7 | [agent]
       |  ^^^^^
       |
-      = help: a key may appear once: remove one
+      = help: a key may appear only once: remove one
 
     2 problems
     "#);
@@ -88,7 +88,7 @@ fn a_duplicate_key_is_reported() {
 fn unknown_keys_are_reported() {
     insta::assert_snapshot!(one("[agnet]\nname = \"x\"\n[[roster]]\npath = \"/services/web\"\nmim = 2\ncolour = \"red\"\n"), @r#"
     rosterd: invalid configuration
-    error: unknown key `agnet` in the top level
+    error: unknown key `agnet` in the top-level table
      --> rosterd.toml:2:2
       |
     2 | [agnet]
@@ -211,7 +211,7 @@ fn credentials_readable_by_others_are_refused() {
     3 | auth = [{ scheme = "digest", file = "open.auth" },
       |                                     ^^^^^^^^^^^
       |
-      = help: chmod 640 open.auth, or defaultMode: 0440 on a Secret of Kubernetes
+      = help: chmod 640 open.auth, or defaultMode: 0440 on a Kubernetes Secret
 
     error: none.auth cannot be read: No such file or directory (os error 2)
      --> rosterd.toml:4:29
@@ -271,7 +271,7 @@ fn a_missing_file_is_reported() {
     rosterd: invalid configuration
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.tmol
-     = help: make the file readable by rosterd's user, or specify another file with -c FILE or $ROSTERD_CONFIG
+     = help: create the file, make it readable by rosterd's user, or specify another one with -c FILE or $ROSTERD_CONFIG
 
     1 problem
     ");

@@ -120,7 +120,7 @@ fn names_that_templates_cannot_use_are_reported() {
     2 | [[roster]]
       | ^^^^^^^^^^
       |
-      = help: write name = "web_2": letters, digits and _, and no digit first
+      = help: write name = "web_2": letters, digits and _, not beginning with a digit
 
     error: "vars" is reserved in templates
      --> rosterd.toml:5:8
@@ -136,7 +136,7 @@ fn names_that_templates_cannot_use_are_reported() {
     8 | name = "9lives"
       |        ^^^^^^^^
       |
-      = help: write name = "_9lives": letters, digits and _, and no digit first
+      = help: write name = "_9lives": letters, digits and _, not beginning with a digit
 
     3 problems
     "#);

@@ -80,7 +80,7 @@ fn invalid_markers_are_reported_with_their_lines() {
         ("# BEGIN rosterd c\n# END rosterd d\n# END rosterd c\n", "line 2 ends block d inside block c"),
     ] {
         let said = with(old, "a\n").unwrap_err();
-        assert!(said.starts_with("replace block c of /etc/x: ") && said.contains(why), "{old:?}: {said}");
+        assert!(said.starts_with("cannot replace block c of /etc/x: ") && said.contains(why), "{old:?}: {said}");
         assert!(said.contains("correct /etc/x by hand"), "{said}");
     }
     for text in ["a\n# END rosterd c\n", "a\n#END rosterd z", "a\n  # BEGIN rosterd c x\r\n"] {

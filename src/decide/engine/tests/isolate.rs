@@ -692,7 +692,7 @@ fn each_key_is_searched_by_itself() {
     let lists = crate::decide::engine::tests::harness::names_by_key(publication, "services");
     assert_eq!((lists["a"].len(), &lists["b"]), (4, &vec![name(0), name(1), name(3)]));
     let spots: Vec<String> = world.bench.engine.templates()["t"].isolated().keys().map(ToString::to_string).collect();
-    assert_eq!(spots, ["m02 of b in services"]);
+    assert_eq!(spots, ["m02 of services[b]"]);
 }
 
 #[test]

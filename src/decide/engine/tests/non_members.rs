@@ -74,7 +74,7 @@ fn the_last_member_leaves_and_the_roster_holds() {
     bench.change(vec![left("a:1")]);
     bench.pass(seconds(3600));
     assert!(bench.is_idle());
-    assert_eq!(bench.holds(), ["/services/web has 0 members but needs at least 1 (1 not a member)"]);
+    assert_eq!(bench.holds(), ["/services/web has 0 members but needs at least 1 (1 non-member)"]);
     // More of them do not make another hold.
     bench.change(vec![put_as("conf", NodeKind::Parent, "{}")]);
     bench.pass(seconds(60));
@@ -138,7 +138,7 @@ fn a_name_whose_children_are_no_members_is_no_key() {
             assert_eq!(names_by_key(&bench.publish(Outcome::Replaced), "all")["pycon"], Vec::<String>::new());
         } else {
             assert!(bench.is_idle());
-            assert_eq!(bench.holds(), ["/services/pycon has 0 members but needs at least 1 (3 not members)"]);
+            assert_eq!(bench.holds(), ["/services/pycon has 0 members but needs at least 1 (3 non-members)"]);
         }
     }
 }

@@ -77,7 +77,7 @@ fn a_current_roster_is_reported_up_to_date() {
     );
     assert_eq!(
         explained(&bench, "web"),
-        "roster web: /services/web on default\n  fresh\n  payload nextdoor (detected)\n  members (2):\n    a:1\n    b:1\n  used by: a\n"
+        "roster web: /services/web in registry default\n  fresh\n  payload nextdoor (detected)\n  members (2):\n    a:1\n    b:1\n  used by: a\n"
     );
     assert_eq!(waiting_for(&bench), "");
     let status = status(&bench);
@@ -125,21 +125,21 @@ fn every_hold_reports_its_start_and_its_end() {
             &["a:1"],
             View::Members(Seen::Absent),
             "web held since 1970-01-01T00:01:41Z (0s ago), keeping the last known-good member: /services/web has 0 members \
-             but needs at least 1: the path does not exist; ends when it has at least 1 member; it does not time out and cannot be accepted",
+             but needs at least 1: the path does not exist; ends when the path has at least 1 member; the hold does not time out and cannot be accepted",
         ),
         (
             with_bounds(above),
             &["a:1"],
             present(&nine[..3]),
             "web held since 1970-01-01T00:01:41Z (0s ago), keeping the last known-good member: /services/web has 3 members, but at \
-             most 2 are allowed (max); ends when it has at most 2 members, or when `max` is raised",
+             most 2 are allowed (max); ends when the path has at most 2 members, or when `max` is raised",
         ),
         (
             with_bounds(Bounds::DEFAULT),
             &["a:1"],
             unreadable,
             "web held since 1970-01-01T00:01:41Z (0s ago), keeping the last known-good member: /services/web cannot be read: not \
-             authorized; ends when it can be read",
+             authorized; ends when the path can be read",
         ),
         (
             with_bounds(Bounds::DEFAULT),
@@ -172,7 +172,7 @@ fn a_waiting_template_reports_what_it_waits_for() {
     assert_eq!(
         waiting_for(&bench),
         "web held since 1970-01-01T00:01:40Z (0s ago), no known-good members yet: /services/web has 0 members but needs at \
-         least 1; ends when it has at least 1 member; it does not time out and cannot be accepted"
+         least 1; ends when the path has at least 1 member; the hold does not time out and cannot be accepted"
     );
     assert_eq!(status(&bench).templates[0].rendered_at, None);
 }
@@ -290,7 +290,7 @@ fn a_reload_reports_that_it_was_given_up_or_awaits_files() {
     let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], vec![once("a"), once("b")]));
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
-    assert!(pending_reload(&bench).contains("waits for the other files that changed together with this one"));
+    assert!(pending_reload(&bench).contains("waiting for the other files that changed together with this one"));
     bench.publish(Outcome::Replaced);
     bench.reload(ReloadOutcome::Failed("no".into()));
     assert!(waiting_for(&bench).contains("retries exhausted (reload_retries)"), "{}", waiting_for(&bench));
@@ -308,7 +308,7 @@ fn a_key_is_reported() {
     let mut bench = Bench::new(plan(vec![], vec![key], vec![template("a", &["settings"], "")]));
     assert_eq!(
         explained(&bench, "settings"),
-        "key settings: /config/app on default\n  settings has no known-good data yet: registry default has not \
+        "key settings: /config/app in registry default\n  settings has no known-good data yet: registry default has not \
          been read yet\n"
     );
     let subject = Subject::Node(path("/config/app"));
@@ -328,7 +328,7 @@ fn a_key_is_reported() {
     let view = View::Node(Seen::Present(Arc::from(&b"{}"[..])));
     bench.registry_update(Update::Reset { subject, view, versions: Versions::new() });
     bench.publish(Outcome::Unchanged);
-    assert_eq!(explained(&bench, "settings"), "key settings: /config/app on default\n  fresh\n");
+    assert_eq!(explained(&bench, "settings"), "key settings: /config/app in registry default\n  fresh\n");
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn excluded_nodes_are_listed_without_control_characters() {
         "{text}"
     );
     assert_eq!(status(&bench).rosters[0].quarantined, 1);
-    assert!(explained(&bench, "a").contains("1 node of web quarantined; details: rosterd explain web"));
+    assert!(explained(&bench, "a").contains("web: 1 node quarantined; details: rosterd explain web"));
     bench.input(Input::Paused(bench.now + seconds(60)));
     let text = explained(&bench, "a");
     assert!(
@@ -370,7 +370,7 @@ fn each_key_is_reported_with_its_own_hold() {
     let it = status(&bench).rosters[0].clone();
     assert_eq!((it.hold, it.holds.len(), it.members), (None, 1, 1), "a key that never had members blocks nothing");
     assert!(explained(&bench, "a").contains("up to date"));
-    assert!(explained(&bench, "all").contains("1 key of all omitted because they have not had enough members yet"));
+    assert!(explained(&bench, "all").contains("1 key of all omitted (not enough members yet)"));
     bench.reset(&subject, keyed(&[("db", &[]), ("new", &[])]));
     bench.pass(seconds(3));
     let it = status(&bench).rosters[0].clone();
@@ -492,7 +492,7 @@ fn an_older_view_is_reported_and_can_be_accepted() {
         why.contains("1 of 2 members of /services/web would be lost, and the ensemble shows an older state"),
         "{why}"
     );
-    assert!(why.contains("with `rosterd accept`; it does not time out"), "{why}");
+    assert!(why.contains("with `rosterd accept`; the hold does not time out"), "{why}");
     assert!(explained(&bench, "web").contains("  would be removed (1):\n    b:1\n"));
     let shown = bench.engine.rosters()["web"].held_view();
     bench.input(Input::Accept(Arc::from("web"), shown));
