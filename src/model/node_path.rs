@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use glob::Pattern;
 use thiserror::Error;
 
 #[cfg(test)]
@@ -30,9 +31,12 @@ pub enum InvalidPath {
     /// It contains a control character.
     #[error("a registry path has no control characters")]
     Control,
-    /// More than one segment is `*`, or a segment contains `*` and other characters.
-    #[error("only one whole segment of a path may be *, as in /services/*")]
-    Wildcard,
+    /// More than one segment contains `*`.
+    #[error("only one segment of a path may contain *, as in /services/* or /services/mem*")]
+    Wildcards,
+    /// A segment with `*` contains `**`, or a character that is special in other globs.
+    #[error("* is the only wildcard: a segment with * cannot contain **, or any of ? [ ] {{ }}")]
+    WildcardSyntax,
 }
 
 impl NodePath {
@@ -126,10 +130,13 @@ impl fmt::Debug for NodePath {
 pub enum Subject {
     /// The children of a node are members.
     Members(NodePath),
-    /// `base/*/below`: each child of `base` is a key, and the children of `base/KEY/below` are that key's members.
+    /// `base/*/below`: each child of `base` that matches a pattern is a key, and the children of `base/KEY/below` are
+    /// that key's members.
     Keyed {
         /// The node whose children are the keys.
         base: NodePath,
+        /// The segment with `*`, which the names of keys match.
+        pattern: Pattern,
         /// The segments between a key and its members; empty for `base/*`.
         below: Vec<Arc<str>>,
     },
@@ -138,26 +145,32 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Parses the path of a roster. With a `*` segment it is keyed.
+    /// Parses the path of a roster. With a `*` it is keyed.
     ///
     /// # Errors
     /// The rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, InvalidPath> {
         let path = NodePath::parse(text)?;
         let segments: Vec<&str> = text.split('/').skip(1).collect();
-        let Some(star) = segments.iter().position(|segment| *segment == "*") else {
-            if text.contains('*') {
-                return Err(InvalidPath::Wildcard);
-            }
+        let Some(at) = segments.iter().position(|segment| segment.contains('*')) else {
             return Ok(Self::Members(path));
         };
-        if text.matches('*').count() > 1 {
-            return Err(InvalidPath::Wildcard);
+        let (segment, below) = (segments[at], &segments[at + 1..]);
+        if below.iter().any(|segment| segment.contains('*')) {
+            return Err(InvalidPath::Wildcards);
         }
-        let base =
-            if star == 0 { NodePath::root() } else { NodePath::parse(&format!("/{}", segments[..star].join("/")))? };
-        let below = segments[star + 1..].iter().map(|segment| Arc::from(*segment)).collect();
-        Ok(Self::Keyed { base, below })
+        if segment.contains("**") || segment.contains(['?', '[', ']', '{', '}']) {
+            return Err(InvalidPath::WildcardSyntax);
+        }
+        let pattern = Pattern::new(segment).map_err(|_| InvalidPath::WildcardSyntax)?;
+        let base = if at == 0 { NodePath::root() } else { NodePath::parse(&format!("/{}", segments[..at].join("/")))? };
+        Ok(Self::Keyed { base, pattern, below: below.iter().map(|segment| Arc::from(*segment)).collect() })
+    }
+
+    /// Whether a child of the top node is a key.
+    #[must_use]
+    pub fn is_key(&self, name: &str) -> bool {
+        matches!(self, Self::Keyed { pattern, .. } if pattern.matches(name))
     }
 
     /// The node at the top. A recursive watch on it reports every change of the subject.
@@ -174,7 +187,7 @@ impl Subject {
     pub fn members_of(&self, key: &str) -> NodePath {
         match self {
             Self::Members(path) | Self::Node(path) => path.clone(),
-            Self::Keyed { base, below } => below.iter().fold(base.child(key), |path, segment| path.child(segment)),
+            Self::Keyed { base, below, .. } => below.iter().fold(base.child(key), |path, segment| path.child(segment)),
         }
     }
 }
@@ -183,7 +196,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Members(path) | Self::Node(path) => path.fmt(f),
-            Self::Keyed { .. } => self.members_of("*").fmt(f),
+            Self::Keyed { pattern, .. } => self.members_of(pattern.as_str()).fmt(f),
         }
     }
 }

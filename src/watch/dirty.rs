@@ -81,7 +81,8 @@ impl DirtySet {
             },
             Subject::Keyed { below, .. } => match segments.as_slice() {
                 [] => self.record_top(event),
-                [key, rest @ ..] => self.record_keyed(below, key, rest, event),
+                [key, rest @ ..] if subject.is_key(key) => self.record_keyed(below, key, rest, event),
+                _ => {}
             },
         }
         // An endless series of new names must not use unlimited memory.

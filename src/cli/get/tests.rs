@@ -307,9 +307,17 @@ async fn get_prints_and_returns_the_exit_code() {
 
 #[test]
 fn an_invalid_command_line_is_refused() {
-    for line in
-        ["", "s", "/a*", "/s --max 0", "/s --min x", "/s --payload nope", "/s --timeout 3", "/s --cache-max-age 1h"]
-    {
+    for line in [
+        "",
+        "s",
+        "/*/b*",
+        "/a?*",
+        "/s --max 0",
+        "/s --min x",
+        "/s --payload nope",
+        "/s --timeout 3",
+        "/s --cache-max-age 1h",
+    ] {
         let words = std::iter::once("get").chain(line.split_whitespace());
         assert!(Line::try_parse_from(words).is_err(), "{line}");
     }

@@ -193,7 +193,7 @@ format = "ini"
       |
       = help: write name = "web_2": letters, digits and _, not beginning with a digit
 
-    error: "/services/*/*" is not a valid path: only one whole segment of a path may be *, as in /services/*
+    error: "/services/*/*" is not a valid path: only one segment of a path may contain *, as in /services/* or /services/mem*
      --> rosterd.toml:8:8
       |
     8 | path = "/services/*/*"

@@ -31,6 +31,44 @@ fn a_star_makes_a_roster_keyed() {
     assert_eq!(subject.top().as_str(), "/services");
     assert_eq!(subject.members_of("web").as_str(), "/services/web/live");
     assert_eq!(subject.to_string(), "/services/*/live");
-    assert_eq!(Subject::parse("/a*"), Err(InvalidPath::Wildcard));
-    assert_eq!(Subject::parse("/*/*"), Err(InvalidPath::Wildcard));
+}
+
+#[test]
+fn a_star_within_a_segment_selects_keys() {
+    for (path, keys, others) in [
+        ("/services/*", &["web", "mem.a", ".hidden", "a*b"][..], &[][..]),
+        ("/services/mem*", &["mem", "memcached", "mem.eu-1"], &["", "Mem", "amem", "me"]),
+        ("/services/*-prod/nodes", &["web-prod", "-prod", ".-prod"], &["web-prod2", "web"]),
+        ("/m*-*", &["m-", "mem-a-b"], &["mem", "am-b"]),
+        ("/a.b*", &["a.b", "a.bc"], &["axb", "ab"]),
+    ] {
+        let subject = Subject::parse(path).unwrap();
+        assert_eq!(subject.to_string(), path);
+        for (names, expected) in [(keys, true), (others, false)] {
+            names.iter().for_each(|name| assert_eq!(subject.is_key(name), expected, "{path}: {name}"));
+        }
+    }
+    let subject = Subject::parse("/services/*-prod/nodes").unwrap();
+    assert_eq!(
+        (subject.top().as_str(), &*subject.members_of("web-prod").to_string()),
+        ("/services", "/services/web-prod/nodes")
+    );
+    assert_ne!(subject, Subject::parse("/services/*/nodes").unwrap());
+    // A path without `*` is plain, whatever else it contains.
+    assert!(matches!(Subject::parse("/services/web?[1]"), Ok(Subject::Members(_))));
+}
+
+#[test]
+fn another_glob_than_one_segment_with_stars_is_refused() {
+    for (path, wrong) in [
+        ("/*/*", InvalidPath::Wildcards),
+        ("/a*/b/*c", InvalidPath::Wildcards),
+        ("/**", InvalidPath::WildcardSyntax),
+        ("/a**", InvalidPath::WildcardSyntax),
+        ("/mem?*", InvalidPath::WildcardSyntax),
+        ("/*[0-9]", InvalidPath::WildcardSyntax),
+        ("/{a,b}*/nodes", InvalidPath::WildcardSyntax),
+    ] {
+        assert_eq!(Subject::parse(path), Err(wrong), "{path}");
+    }
 }

@@ -134,7 +134,7 @@ impl Tree {
             Subject::Node(_) => linked.all |= is_linked(&top),
             Subject::Members(_) => self.member_folders(&top, None, &mut directories, linked),
             Subject::Keyed { below, .. } => {
-                for (name, mut path) in self.children(&top) {
+                for (name, mut path) in self.children(&top).filter(|(name, _)| subject.is_key(name)) {
                     let key: Arc<str> = Arc::from(name);
                     let parts = std::iter::once(None).chain(below.iter().map(Some));
                     let is_plain = parts.into_iter().all(|part| {
@@ -201,7 +201,8 @@ impl Tree {
                 Seen::Absent => Seen::Absent,
                 Seen::Unreadable(reason) => Seen::Unreadable(reason),
                 Seen::Present(names) => {
-                    let keys = names.iter().map(|key| Some((Arc::from(&**key), self.key(subject, key, &mut budget)?)));
+                    let names = names.iter().filter(|name| subject.is_key(name));
+                    let keys = names.map(|key| Some((Arc::from(&**key), self.key(subject, key, &mut budget)?)));
                     let keys: BTreeMap<_, _> = keys.flatten().collect();
                     if budget.is_exceeded() { budget.too_large(base) } else { Seen::Present(keys) }
                 }

@@ -14,6 +14,7 @@ macro_rules! suite {
             a_burst_converges,
             keys_come_and_go,
             keys_with_a_path_below_them_come_and_go,
+            only_keys_that_match_the_pattern_are_followed,
             one_node_is_followed,
             two_subjects_on_one_path_are_both_followed,
             a_subject_above_another_is_followed,
@@ -165,6 +166,33 @@ pub fn keys_with_a_path_below_them_come_and_go(tree: &dyn Tree) {
     mirror.becomes("/apps/*/live/v1", "one:(z=9) two:(b=2)");
     tree.remove("/apps/two");
     mirror.becomes("/apps/*/live/v1", "one:(z=9)");
+}
+
+pub fn only_keys_that_match_the_pattern_are_followed(tree: &dyn Tree) {
+    tree.put("/prod/web/a", "1");
+    tree.put("/prod/mem.eu/nodes/a", "1");
+    let mirror = Mirror::follow(&tree.config(), &["/prod/mem*", "/prod/*eu/nodes", "/prod/none*"]);
+    mirror.becomes("/prod/mem*", "mem.eu:(nodes/=)");
+    mirror.becomes("/prod/*eu/nodes", "mem.eu:(a=1)");
+    mirror.becomes("/prod/none*", "");
+    for round in 0..3 {
+        // Other names come and go before those that match, in one step and alone.
+        tree.put(&format!("/prod/db{round}/x"), "1");
+        tree.put("/prod/mem2/b", "1");
+        mirror.becomes("/prod/mem*", "mem.eu:(nodes/=) mem2:(b=1)");
+        tree.remove("/prod/web");
+        tree.put("/prod/mem2/b", "2");
+        mirror.becomes("/prod/mem*", "mem.eu:(nodes/=) mem2:(b=2)");
+        tree.put("/prod/web/a", "1");
+        tree.remove("/prod/mem2");
+        mirror.becomes("/prod/mem*", "mem.eu:(nodes/=)");
+    }
+    tree.put("/prod/web-eu/nodes/b", "1");
+    mirror.becomes("/prod/*eu/nodes", "mem.eu:(a=1) web-eu:(b=1)");
+    tree.remove("/prod");
+    mirror.becomes("/prod/mem*", "absent");
+    tree.put("/prod/mem/n", "1");
+    mirror.becomes("/prod/mem*", "mem:(n=1)");
 }
 
 pub fn one_node_is_followed(tree: &dyn Tree) {

@@ -196,6 +196,36 @@ fn one_change_among_a_thousand_members_is_one_request() {
 }
 
 #[test]
+fn nodes_that_do_not_match_the_pattern_cost_no_request() {
+    for watches in [Watches::Auto, Watches::Oneshot] {
+        let tree = Chroot::new(watches);
+        tree.put("/s/mem/a", "0");
+        for i in 0..20 {
+            tree.put(&format!("/s/other{i}/a"), "x");
+        }
+        let proxy = Proxy::to(&ZooKeeper::shared().servers()[0]);
+        let url = zookeeper_url(vec![proxy.address()], &tree.path);
+        let mirror = Mirror::follow(&RegistryConfig { watches, ..config(url) }, &["/s/mem*"]);
+        mirror.becomes("/s/mem*", "mem:(a=0)");
+        // The requests of the first read: as many as for one key alone.
+        assert!(holds(LONG, || proxy.requests() > 0));
+        let mut costs = Vec::new();
+        for value in ["1", "2"] {
+            assert!(holds(LONG, || proxy.take_asked().is_empty()));
+            if value == "2" {
+                tree.put("/s/other1/b", "x");
+                tree.put("/s/other2/a", "y");
+                tree.remove("/s/other3/a");
+            }
+            tree.put("/s/mem/a", value);
+            mirror.becomes("/s/mem*", &format!("mem:(a={value})"));
+            costs.push(proxy.take_asked());
+        }
+        assert_eq!(costs[0], costs[1], "{watches:?}");
+    }
+}
+
+#[test]
 fn a_path_that_is_too_large_is_unreadable_until_it_shrinks() {
     let tree = Chroot::new(Watches::Auto);
     tree.create_parent("/fat");

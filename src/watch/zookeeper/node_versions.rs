@@ -61,6 +61,8 @@ pub struct ReadResult {
     pub parents: Vec<(Arc<str>, Parent)>,
     /// For each member read, the transaction that last changed it.
     pub changed: Vec<(MemberId, Zxid)>,
+    /// How many children of the top are not keys; `None` if they were not listed.
+    pub other_children: Option<usize>,
 }
 
 /// The content and the node versions of one subject.
@@ -73,12 +75,15 @@ pub struct CachedSubject {
     changed: BTreeMap<Option<Arc<str>>, BTreeMap<Arc<str>, Zxid>>,
     /// Parents whose number of children differs from the number of known names.
     incomplete: BTreeSet<Arc<str>>,
+    /// How many children of the top were not keys when they were last listed.
+    other_children: usize,
 }
 
 impl CachedSubject {
     /// Applies what was read, and returns what to send with its versions.
     pub fn apply(&mut self, result: ReadResult) -> Option<(Diff, Versions)> {
-        let ReadResult { update, parents, changed } = result;
+        let ReadResult { update, parents, changed, other_children } = result;
+        self.other_children = other_children.unwrap_or(self.other_children);
         let differences = self.count_differences(&update);
         self.forget_replaced(&update);
         for (MemberId { key, name }, zxid) in changed {
@@ -163,7 +168,8 @@ impl CachedSubject {
             Subject::Keyed { .. } => View::Keyed(Seen::Unreadable(reason.into())),
             Subject::Node(_) => View::Node(Seen::Unreadable(reason.into())),
         };
-        self.apply(ReadResult { update: ViewUpdate::Full(view), parents: Vec::new(), changed: Vec::new() })
+        let update = ViewUpdate::Full(view);
+        self.apply(ReadResult { update, parents: Vec::new(), changed: Vec::new(), other_children: None })
     }
 
     /// The parent of a key's members; for the empty string the one at the top.
@@ -182,9 +188,10 @@ impl CachedSubject {
         Some(parent.names.map_or(Zxid::default(), |(zxid, _)| zxid))
     }
 
-    /// Whether as many names are known as the parent has children.
+    /// Whether as many names are known as the parent has children. Those that are not keys are known only by number: if
+    /// one came or went since, the children are listed once more.
     fn is_complete(&self, key: &str, children: Option<usize>) -> bool {
-        let keys = || self.view.keys().filter(|_| key.is_empty()).map(BTreeMap::len);
+        let keys = || self.view.keys().filter(|_| key.is_empty()).map(|keys| keys.len() + self.other_children);
         self.view.members(key).map(BTreeMap::len).or_else(keys) == children
     }
 

@@ -6,7 +6,7 @@ use crate::config::{Command, Each, OnGone, Reload, TemplateConfig};
 use crate::decide::{Input, Needs, Outcome, ReloadJob, ReloadOutcome, RunMode, SavedState, TemplatePlan};
 use crate::model::node_path::Subject;
 
-use super::harness::{Bench, path, plan, present, roster, seconds, template, web};
+use super::harness::{Bench, plan, present, roster, seconds, template, web};
 
 fn owed(name: &str, reload: &str) -> TemplateConfig {
     TemplateConfig::clone(&template(name, &[], reload).config)
@@ -48,7 +48,7 @@ fn the_file_of_an_unseen_key_uses_the_current_reload() {
         ..TemplateConfig::new("svc", "svc.tera", "/etc/{{ key }}.cfg")
     };
     let before = svc("old").for_key(&Arc::from("a")).unwrap();
-    let services = Subject::Keyed { base: path("/services"), below: vec![] };
+    let services = Subject::parse("/services/*").unwrap();
     let plan = plan(
         vec![roster("services", services)],
         vec![],

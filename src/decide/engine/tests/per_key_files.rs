@@ -13,10 +13,10 @@ use crate::model::registry_event::{Change, Seen, Update, View};
 use crate::model::version::Versions;
 use proptest::prelude::*;
 
-use super::harness::{Bench, members, path, plan, roster, seconds, template, versions};
+use super::harness::{Bench, members, plan, roster, seconds, template, versions};
 
 fn services() -> Subject {
-    Subject::Keyed { base: path("/services"), below: vec![] }
+    Subject::parse("/services/*").unwrap()
 }
 
 fn each(on_gone: OnGone, more: &[&str]) -> TemplatePlan {

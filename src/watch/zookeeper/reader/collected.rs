@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::model::node_path::Subject;
 use crate::model::registry_event::Members;
 use crate::model::version::Zxid;
-use crate::watch::cache::Patch;
+use crate::watch::cache::{Patch, ViewUpdate};
 use crate::watch::dirty::MemberId;
-use crate::watch::zookeeper::node_versions::Parent;
+use crate::watch::zookeeper::node_versions::{Parent, ReadResult};
 use crate::zk::NodeResult;
 
 use super::{ReadError, reading};
@@ -19,9 +20,16 @@ pub struct Collected {
     /// The members are from several replies, between which something may have changed.
     pub is_split: bool,
     pub changed: Vec<(MemberId, Zxid)>,
+    pub other_children: Option<usize>,
 }
 
 impl Collected {
+    /// The result of the read, with the content `update`.
+    pub fn result(self, update: ViewUpdate) -> ReadResult {
+        let Self { parents, changed, other_children, .. } = self;
+        ReadResult { update, parents, changed, other_children }
+    }
+
     /// Adds one member to the patch.
     pub fn add(&mut self, member: MemberId, result: NodeResult) -> Result<(), ReadError> {
         let read = reading(result)?;
@@ -30,6 +38,13 @@ impl Collected {
         }
         self.patch.members.push((member, read.map(|(reading, _)| reading)));
         Ok(())
+    }
+
+    /// Removes the names that are not keys, and records their number.
+    pub fn retain_keys(&mut self, subject: &Subject, names: &mut Vec<String>) {
+        let all = names.len();
+        names.retain(|name| subject.is_key(name));
+        self.other_children = Some(all - names.len());
     }
 
     /// Returns the members of one key, and records their versions.

@@ -34,10 +34,13 @@ impl Reader {
             Subject::Keyed { base, .. } => View::Keyed(match self.list_top(base, &mut collected).await? {
                 Seen::Absent => Seen::Absent,
                 Seen::Unreadable(reason) => Seen::Unreadable(reason),
-                Seen::Present(names) => self.read_keyed(subject, names, &mut collected).await?,
+                Seen::Present(mut names) => {
+                    collected.retain_keys(subject, &mut names);
+                    self.read_keyed(subject, names, &mut collected).await?
+                }
             }),
         };
-        Ok(ReadResult { update: ViewUpdate::Full(view), parents: collected.parents, changed: collected.changed })
+        Ok(collected.result(ViewUpdate::Full(view)))
     }
 
     async fn read_node(&self, path: &NodePath) -> Result<Seen<Bytes>, ReadError> {
@@ -124,7 +127,7 @@ impl Reader {
         keys: Vec<Arc<str>>,
         collected: &mut Collected,
     ) -> Result<Keys, ReadError> {
-        let Subject::Keyed { base, below } = subject else {
+        let Subject::Keyed { base, below, .. } = subject else {
             return Ok(Vec::new());
         };
         let paths: Vec<NodePath> = keys.iter().map(|key| subject.members_of(key)).collect();

@@ -49,8 +49,8 @@ impl Reader {
         if is_missing || collected.patch.keys.iter().any(|(_, seen)| seen.is_none()) {
             self.check_chroot().await?;
         }
-        let update = ViewUpdate::Partial(collected.patch);
-        Ok(ReadResult { update, parents: collected.parents, changed: collected.changed })
+        let update = ViewUpdate::Partial(std::mem::take(&mut collected.patch));
+        Ok(collected.result(update))
     }
 
     /// Lists dirty lists. New names become dirty members and keys, missing ones are removed in the patch. Returns
@@ -69,8 +69,9 @@ impl Reader {
             for ((key, path), reply) in lists.iter().zip(paths).zip(join_all(requests).await) {
                 match self.unpack(reply)?.0 {
                     Ok((names, stat)) if names.len() <= MAX_SUBJECT_NODES => {
-                        let (names, parent) = self.without_system_node(path, names, &stat);
+                        let (mut names, parent) = self.without_system_node(path, names, &stat);
                         if matches!(subject, Subject::Keyed { .. }) && key.is_empty() {
+                            collected.retain_keys(subject, &mut names);
                             compare_keys(cached, &names, dirty, collected);
                         } else {
                             compare_members(cached, key, &names, dirty, collected);

@@ -18,6 +18,7 @@ fn cached() -> CachedSubject {
         update: ViewUpdate::Full(View::Members(Seen::Present(members))),
         parents: vec![(Arc::default(), parent)],
         changed: vec![(member("a"), Zxid(5)), (member("b"), Zxid::default())],
+        other_children: None,
     });
     assert_eq!(sent.unwrap().1, [(Arc::default(), Zxid(7))].into());
     cached
@@ -67,7 +68,7 @@ fn each_node_is_checked_once_in_small_chunks() {
     let members: Members =
         (0..5).map(|n| (n.to_string().into(), Ok(NodeContent::ephemeral(Arc::clone(&data))))).collect();
     let view = View::Members(Seen::Present(members));
-    large.apply(ReadResult { update: ViewUpdate::Full(view), parents: vec![], changed: vec![] });
+    large.apply(ReadResult { update: ViewUpdate::Full(view), parents: vec![], changed: vec![], other_children: None });
     let mut check = Reconciliation::new(&large).unwrap();
     let chunks = std::iter::from_fn(|| Some(check.next(&large).len()).filter(|count| *count > 0));
     assert_eq!(chunks.collect::<Vec<_>>(), [3, 2, 1]);
