@@ -167,7 +167,6 @@ pub struct RosterConfig {
     pub slot_keep: Duration,
 }
 
-#[cfg(test)]
 impl RosterConfig {
     /// A roster with the defaults.
     pub fn new(name: &str, registry: &str, subject: Subject) -> Self {
@@ -192,6 +191,8 @@ impl RosterConfig {
 pub struct Where {
     /// The name of the roster.
     pub roster: Arc<str>,
+    /// Whether the roster has keys, so that `key` is the key of the member.
+    pub is_keyed: bool,
     /// The expression, with variables interpolated.
     pub text: String,
     /// The file that contains it.

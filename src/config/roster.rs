@@ -82,7 +82,8 @@ impl RosterParser<'_> {
         };
         if let Some((value, text)) = filter {
             let (file, source) = (value.source.file.clone(), Arc::clone(&value.source.text));
-            self.wheres.push(Where { roster: Arc::clone(&name), text, file, source, span: value.span() });
+            let is_keyed = matches!(subject, Subject::Keyed { .. });
+            self.wheres.push(Where { roster: Arc::clone(&name), is_keyed, text, file, source, span: value.span() });
         }
         Some(RosterConfig {
             name,
@@ -154,8 +155,7 @@ impl RosterParser<'_> {
             ));
             return None;
         }
-        if RESERVED.contains(&name) {
-            let message = format!("{name:?} is reserved in templates");
+        if let Err(message) = check_roster_name(name) {
             report(ValueError::new(message, format!("write another name, as in name = \"{name}_members\"")));
             return None;
         }
@@ -185,6 +185,20 @@ impl RosterParser<'_> {
         }
         Some(name)
     }
+}
+
+/// Checks that a name can be that of a variable in templates.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_roster_name(name: &str) -> Result<(), String> {
+    if !scalar::is_identifier(name) {
+        return Err(format!("{name:?} is not a valid variable name in templates"));
+    }
+    if RESERVED.contains(&name) {
+        return Err(format!("{name:?} is reserved in templates"));
+    }
+    Ok(())
 }
 
 /// The error for an invalid path.

@@ -18,7 +18,7 @@ use crate::model::registry_event::{Members, NodeContent, Reading, Seen};
 use crate::model::version::{VersionTracker, Zxid};
 use crate::payload::{DecodedChildren, Format, NotAMember};
 use evaluate::out_of_bounds;
-use observed::Observed;
+use observed::{KeyFilter, Observed};
 
 pub mod evaluate;
 pub mod observed;
@@ -28,6 +28,8 @@ pub use evaluate::Verdict;
 /// The members of one path. A roster has one set, or one for each key that its `*` matches.
 #[derive(Debug, Clone)]
 pub struct MemberSet {
+    /// Its key; the empty string for a plain path.
+    key: Arc<str>,
     observed: Observed,
     /// The format that `auto` has chosen for the path.
     chosen: Option<Format>,
@@ -47,18 +49,18 @@ pub struct MemberSet {
 
 impl MemberSet {
     /// Creates it from the first view of a path.
-    pub fn new(seen: &Seen<Members>, config: &RosterConfig) -> Self {
-        Self::with(Observed::read(seen, config, None, None))
+    pub fn new(key: &Arc<str>, seen: &Seen<Members>, config: &RosterConfig) -> Self {
+        Self::with(key, Observed::read(key, seen, config, None, None))
     }
 
     /// Restores saved members of a path, before the first view. Members that no longer satisfy the bounds are dropped.
     ///
     /// `recent` says whether the guard compares the first view with them.
-    pub fn from_saved(known: &SavedPath, config: &RosterConfig, host: &str, recent: bool) -> Self {
-        let mut set = Self { version: VersionTracker::restored(known.version), ..Self::with(Observed::Unseen) };
+    pub fn from_saved(key: &Arc<str>, known: &SavedPath, config: &RosterConfig, host: &str, recent: bool) -> Self {
+        let mut set = Self { version: VersionTracker::restored(known.version), ..Self::with(key, Observed::Unseen) };
         let node = |kept: &SavedMember| Ok(NodeContent::ephemeral(Arc::clone(&kept.data)));
         let nodes = known.members.iter().map(|(name, kept)| (Arc::clone(name), node(kept)));
-        let observed = Observed::read(&Seen::Present(nodes.collect()), config, None, None);
+        let observed = Observed::read(key, &Seen::Present(nodes.collect()), config, None, None);
         let Some(members) = observed.members().filter(|members| out_of_bounds(members.len(), config).is_none()) else {
             return set;
         };
@@ -76,8 +78,9 @@ impl MemberSet {
         set
     }
 
-    fn with(observed: Observed) -> Self {
+    fn with(key: &Arc<str>, observed: Observed) -> Self {
         Self {
+            key: Arc::clone(key),
             chosen: observed.children().and_then(DecodedChildren::chosen).cloned(),
             observed,
             good: None,
@@ -94,7 +97,7 @@ impl MemberSet {
 
     /// Replaces the view of the path.
     pub fn reset(&mut self, now: Moment, seen: &Seen<Members>, config: &RosterConfig) {
-        let observed = Observed::read(seen, config, self.chosen.as_ref(), self.observed.children());
+        let observed = Observed::read(&self.key, seen, config, self.chosen.as_ref(), self.observed.children());
         if let Some(children) = observed.children() {
             self.chosen = children.chosen().cloned();
         }
@@ -107,7 +110,7 @@ impl MemberSet {
     /// A member was added or changed.
     pub fn put(&mut self, now: Moment, name: &Arc<str>, reading: &Reading, config: &RosterConfig) {
         if let Observed::Present(filtered) = &mut self.observed
-            && filtered.put(name, reading, config.filter.as_ref())
+            && filtered.put(name, reading, KeyFilter::new(config, &self.key))
         {
             self.chosen = filtered.children().chosen().cloned();
             self.settle.mark_changed(now);
@@ -117,7 +120,7 @@ impl MemberSet {
     /// A member was removed.
     pub fn remove(&mut self, now: Moment, name: &Arc<str>, config: &RosterConfig) {
         if let Observed::Present(filtered) = &mut self.observed
-            && filtered.remove(name, config.filter.as_ref())
+            && filtered.remove(name, KeyFilter::new(config, &self.key))
         {
             self.settle.mark_changed(now);
         }

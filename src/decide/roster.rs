@@ -21,6 +21,7 @@ use removed_keys::RemovedKeys;
 
 mod accept;
 mod evaluate;
+mod excluded_keys;
 mod membership;
 mod persistence;
 mod removed_keys;
@@ -135,19 +136,18 @@ impl Roster {
             View::Keyed(seen) => {
                 self.set_parent(now, parent_state(seen));
                 self.parent_version.observe(above);
-                let none = BTreeMap::new();
-                let keys = match seen {
-                    Seen::Present(keys) => keys,
-                    Seen::Absent => &none,
+                let keys: BTreeMap<&Arc<str>, &Seen<Members>> = match seen {
+                    Seen::Present(keys) => keys.iter().filter(|(key, _)| self.includes_key(key)).collect(),
+                    Seen::Absent => BTreeMap::new(),
                     // Nothing is known of the keys. Each keeps what it has.
                     Seen::Unreadable(_) => return,
                 };
-                self.set_present_keys(keys.keys().cloned());
-                for (key, members) in keys {
+                self.set_present_keys(keys.keys().map(|key| Arc::clone(key)));
+                for (key, members) in &keys {
                     self.reset_members(now, key, members, versions);
                 }
                 let gone: Vec<Arc<str>> =
-                    self.member_sets.keys().filter(|key| !keys.contains_key(*key)).cloned().collect();
+                    self.member_sets.keys().filter(|key| !keys.contains_key(key)).cloned().collect();
                 for key in gone {
                     self.path_removed(now, &key);
                 }
@@ -197,7 +197,7 @@ impl Roster {
                     self.unsettled.insert(Arc::clone(key));
                 }
             }
-            Change::KeyPut { key, members } => {
+            Change::KeyPut { key, members } if self.includes_key(key) => {
                 self.key_added(key);
                 self.reset_members(now, key, members, versions);
             }
@@ -205,6 +205,7 @@ impl Roster {
                 self.key_removed(key);
                 self.path_removed(now, key);
             }
+            Change::KeyPut { .. } => {}
         }
     }
 
@@ -220,7 +221,7 @@ impl Roster {
                 members.mark_changed(now);
             }
         } else {
-            self.member_sets.insert(Arc::clone(key), MemberSet::new(seen, &self.config));
+            self.member_sets.insert(Arc::clone(key), MemberSet::new(key, seen, &self.config));
         }
         if let Some(members) = self.member_sets.get_mut(key) {
             members.set_version(now, versions.get(key).copied());

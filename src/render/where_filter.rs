@@ -1,12 +1,13 @@
 //! `where`: a Tera expression over one member, validated at load and compiled to a [`Filter`].
 //!
-//! It sees the fields of the member and the keys of its data by their own names, all of them as `m`, and `host` and
-//! `vars` as in templates. It must evaluate to true or false. Any other result is an error, and so is an undefined
+//! It sees the fields of the member and the keys of its data by their own names, all of them as `m`, `host` and `vars`
+//! as in templates, and in a roster with keys the key of the member as `key`. It must evaluate to true or false. Any other result is an error, and so is an undefined
 //! value that is used for more than a comparison.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tera::{ErrorKind, ReportError, Tera, Value};
@@ -18,8 +19,11 @@ use crate::model::member::Member;
 
 use super::names::{KnownNames, Lookup};
 use super::uses::{Uses, Variable};
+use key_parts::key_parts;
+
 use super::{Globals, filter, host_value, names, output, validate, value};
 
+mod key_parts;
 #[cfg(test)]
 mod tests;
 
@@ -85,8 +89,24 @@ pub fn compile_where(written: &Where, globals: &Globals) -> Result<CompiledWhere
     let globals: BTreeMap<&str, Value> =
         BTreeMap::from([("host", host_value(globals.host.clone())), ("vars", value::object(&globals.vars))]);
     let uses_fqdn = uses.body.variables.iter().any(|name| !name.local && name.is_fqdn());
-    let accepts = move |member: &Member| {
-        let context = context(&names, &globals, member);
+    let parts = if written.is_keyed { key_parts(&text) } else { Vec::new() };
+    for (name, part) in &parts {
+        if let Err(error) = tera.add_raw_template(name, part) {
+            return Err(vec![problem(written, 0..0, &error.to_string(), EXAMPLE_HINT)]);
+        }
+    }
+    let (tera, names, globals, is_keyed) = (Arc::new(tera), Arc::new(names), Arc::new(globals), written.is_keyed);
+    let includes_key = {
+        let (tera, names, globals) = (Arc::clone(&tera), Arc::clone(&names), Arc::clone(&globals));
+        move |key: &str| {
+            let context = context(&names, &globals, Some(key), None);
+            let is_false =
+                |name: &str| output::render(&tera, name, &context, Path::new(name)).is_ok_and(|it| it == b"false");
+            !parts.iter().any(|(name, _)| is_false(name))
+        }
+    };
+    let accepts = move |key: &str, member: &Member| {
+        let context = context(&names, &globals, is_keyed.then_some(key), Some(member));
         let given = output::render(&tera, "where", &context, Path::new("where")).map_err(|error| error.message)?;
         match &*given {
             b"true" => Ok(true),
@@ -96,17 +116,25 @@ pub fn compile_where(written: &Where, globals: &Globals) -> Result<CompiledWhere
             }
         }
     };
-    Ok(CompiledWhere { filter: Filter::new(&*written.text, with, accepts), uses_fqdn })
+    let filter = Filter::new(&*written.text, with, accepts).with_keys(includes_key);
+    Ok(CompiledWhere { filter, uses_fqdn })
 }
 
-/// The context for one member: only the names that the expression uses.
-fn context(names: &BTreeSet<String>, globals: &BTreeMap<&str, Value>, member: &Member) -> tera::Context {
-    let all = value::fields(member, None);
+/// The context for a key, if the roster has keys, and for one member: only the names that the expression uses.
+fn context(
+    names: &BTreeSet<String>,
+    globals: &BTreeMap<&str, Value>,
+    key: Option<&str>,
+    member: Option<&Member>,
+) -> tera::Context {
+    let all = member.map(|member| value::fields(member, None)).unwrap_or_default();
+    let key = key.map(Value::from);
     let mut context = tera::Context::new();
     for name in names {
-        let own = || all.get(&tera::value::Key::from(name.clone())).cloned();
-        if let Some(value) = globals.get(&**name).cloned().or_else(own) {
-            context.insert_value(name.clone(), value);
+        let given = if name == "key" { key.as_ref() } else { None };
+        let own = || all.get(&tera::value::Key::from(name.clone()));
+        if let Some(value) = given.or_else(|| globals.get(&**name)).or_else(own) {
+            context.insert_value(name.clone(), value.clone());
         }
     }
     if names.contains("m") {
@@ -180,7 +208,7 @@ fn syntax_problem(written: &Where, report: &ReportError) -> Problem {
 /// Creates a problem. `span` is in the expression as a template. The whole value is marked if the file spells the
 /// expression differently.
 fn problem(written: &Where, span: Range<usize>, message: &str, hint: &str) -> Problem {
-    let Where { roster, text, file, source, span: whole } = written;
+    let Where { roster, text, file, source, span: whole, .. } = written;
     let inside = source.get(whole.clone()).and_then(|value| value.find(&**text));
     let part = inside.filter(|_| span != (0..0)).map(|at| {
         let place = |byte: usize| whole.start + at + byte.saturating_sub(OPEN.len()).min(text.len());

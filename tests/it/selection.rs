@@ -1,4 +1,6 @@
-//! `where`, `order` and duplicate nodes, with the real binary.
+//! `where`, `order`, patterns of keys and duplicate nodes, with the real binary.
+
+use std::fs;
 
 use crate::harness::site::Site;
 
@@ -80,4 +82,52 @@ fn an_invalid_where_is_refused_with_its_position() {
     assert!(said.contains("error: `where` of web: vars has no zon\n"), "{said}");
     assert!(said.contains("where = 'zone == vars.zon and weight > 0'\n"), "{said}");
     assert!(said.contains("|                       ^^^\n") && said.contains("did you mean zone?"), "{said}");
+}
+
+#[test]
+fn keys_are_chosen_by_the_path_and_by_where() {
+    let site = Site::new(
+        r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "caches"
+path = "/services/mem*"
+where = 'key != "mem-old" and port == 11211'
+wait = "20ms:200ms"
+
+[[template]]
+src = "list.tera"
+dest = "out/list"
+"#,
+    );
+    site.file(
+        "templates/list.tera",
+        "{% for key, all in caches %}{{ key }}:{% for m in all %} {{ m.host }}{% endfor %}\n{% endfor %}",
+    );
+    for node in ["mem/a:11211", "mem/b:80", "mem.eu/c:11211", "mem-old/d:11211", "mem-admin/e:80", "web/f:11211"] {
+        site.file(&format!("registry/services/{node}"), "");
+    }
+    let agent = site.start();
+    agent.until("the file", || site.read("out/list") == "mem: a\nmem.eu: c\n");
+    agent.until("the socket", || site.path("agent.sock").exists() && site.run(&["status"]).code() == 0);
+    let told = site.run(&["explain", "caches"]).expect(0).stdout();
+    assert!(told.contains("/services/mem-admin has 0 members but needs at least 1 (1 excluded by where)"), "{told}");
+    assert!(!told.contains("/services/mem-old"), "{told}");
+    for node in ["web2/g:11211", "mem-old/h:11211", "mem2/i:11211"] {
+        site.file(&format!("registry/services/{node}"), "");
+    }
+    agent.until("the new key", || site.read("out/list") == "mem: a\nmem.eu: c\nmem2: i\n");
+    let got = site.run(&["get", "/services/mem*", "--format", "json"]).expect(0).stdout();
+    assert_eq!(
+        got.trim(),
+        r#"{"mem":["a:11211","b:80"],"mem-admin":["e:80"],"mem-old":["d:11211","h:11211"],"mem.eu":["c:11211"],"mem2":["i:11211"]}"#
+    );
+    assert_eq!(site.run(&["get", "/services/*-prod"]).expect(3).stdout(), "");
+    // A key that a changed `where` excludes leaves the file.
+    let config = fs::read_to_string(site.path("rosterd.toml")).unwrap();
+    site.file("rosterd.toml", &config.replace("key != \"mem-old\"", "key not in [\"mem-old\", \"mem\"]"));
+    agent.signal(nix::sys::signal::Signal::SIGHUP);
+    agent.until("the file without it", || site.read("out/list") == "mem.eu: c\nmem2: i\n");
 }

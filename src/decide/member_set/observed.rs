@@ -8,6 +8,7 @@ use crate::config::RosterConfig;
 use crate::decide::dedup::{ByName, distinct};
 use crate::decide::size::{Excess, Size};
 use crate::model::filter::Filter;
+use crate::model::member::Member;
 use crate::model::registry_event::{Members, Reading, Seen};
 use crate::payload::{DecodedChildren, Difference, Format};
 
@@ -27,6 +28,7 @@ pub enum Observed {
 impl Observed {
     /// Decodes a view by the configured format, or by the one that `auto` has chosen.
     pub fn read(
+        key: &str,
         seen: &Seen<Members>,
         config: &RosterConfig,
         chosen: Option<&Format>,
@@ -37,7 +39,7 @@ impl Observed {
             Seen::Unreadable(why) => Self::Unreadable(Arc::clone(why)),
             Seen::Present(nodes) => {
                 let children = DecodedChildren::read(&config.payload, chosen, nodes, before);
-                let filtered = FilteredMembers::new(children, Size::from_nodes(nodes), config.filter.as_ref());
+                let filtered = FilteredMembers::new(children, Size::from_nodes(nodes), KeyFilter::new(config, key));
                 Self::Present(Box::new(filtered))
             }
         }
@@ -62,6 +64,24 @@ impl Observed {
     }
 }
 
+/// The `where` of a roster, for the members of one key.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyFilter<'a> {
+    filter: &'a Filter,
+    key: &'a str,
+}
+
+impl<'a> KeyFilter<'a> {
+    /// `None` if the roster has no `where`.
+    pub fn new(config: &'a RosterConfig, key: &'a str) -> Option<Self> {
+        config.filter.as_ref().map(|filter| Self { filter, key })
+    }
+
+    fn matches(self, member: &Member) -> Result<bool, String> {
+        self.filter.matches(self.key, member)
+    }
+}
+
 /// The nodes of a path, and the members that `where` excludes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FilteredMembers {
@@ -73,14 +93,14 @@ pub struct FilteredMembers {
 }
 
 impl FilteredMembers {
-    fn new(children: DecodedChildren, size: Size, filter: Option<&Filter>) -> Self {
+    fn new(children: DecodedChildren, size: Size, filter: Option<KeyFilter<'_>>) -> Self {
         let mut filtered = Self { children, excluded: BTreeMap::new(), size };
         filtered.apply_filter(filter);
         filtered
     }
 
     /// A node was added or changed. Returns whether the members differ.
-    pub fn put(&mut self, name: &Arc<str>, reading: &Reading, filter: Option<&Filter>) -> bool {
+    pub fn put(&mut self, name: &Arc<str>, reading: &Reading, filter: Option<KeyFilter<'_>>) -> bool {
         let before = self.size.excess();
         self.size.put(name, reading);
         let difference = self.children.put(name, reading);
@@ -88,14 +108,14 @@ impl FilteredMembers {
     }
 
     /// A node was removed. Returns whether the members differ.
-    pub fn remove(&mut self, name: &Arc<str>, filter: Option<&Filter>) -> bool {
+    pub fn remove(&mut self, name: &Arc<str>, filter: Option<KeyFilter<'_>>) -> bool {
         let before = self.size.excess();
         self.size.remove(name);
         let difference = self.children.remove(name);
         self.apply(name, difference, filter) || before != self.size.excess()
     }
 
-    fn apply(&mut self, name: &Arc<str>, difference: Difference, filter: Option<&Filter>) -> bool {
+    fn apply(&mut self, name: &Arc<str>, difference: Difference, filter: Option<KeyFilter<'_>>) -> bool {
         match difference {
             Difference::None => false,
             Difference::Node => {
@@ -110,7 +130,7 @@ impl FilteredMembers {
         }
     }
 
-    fn apply_filter(&mut self, filter: Option<&Filter>) {
+    fn apply_filter(&mut self, filter: Option<KeyFilter<'_>>) {
         self.excluded.clear();
         if filter.is_some() {
             let names: Vec<Arc<str>> = self.children.members().keys().cloned().collect();
@@ -120,7 +140,7 @@ impl FilteredMembers {
         }
     }
 
-    fn apply_filter_to(&mut self, name: &Arc<str>, filter: Option<&Filter>) {
+    fn apply_filter_to(&mut self, name: &Arc<str>, filter: Option<KeyFilter<'_>>) {
         let (Some(filter), Some(member)) = (filter, self.children.members().get(name)) else {
             return;
         };

@@ -33,10 +33,9 @@ impl Roster {
         if !self.reached {
             return false;
         }
-        self.is_dirty = false;
+        let mut changed = std::mem::take(&mut self.is_dirty) && self.drop_excluded_keys(events);
         let due: Vec<Arc<str>> =
             self.unsettled.iter().filter(|key| self.due_of(key).is_some_and(|due| due <= now)).cloned().collect();
-        let mut changed = false;
         for key in due {
             changed |= self.evaluate_key(now, &key, host, events);
         }
@@ -44,6 +43,8 @@ impl Roster {
         let (member_sets, config) = (&self.member_sets, &self.config);
         self.unsettled.retain(|key| member_sets.get(key).is_some_and(|members| members.due(config).is_some()));
         changed |= self.evaluate_removed_keys(now, events);
+        // Templates keep what they see rather than lose every key.
+        changed &= self.value.is_none() || !self.lacks_keys();
         if changed || self.value.is_none() {
             changed = self.rebuild_value() || changed;
         }
@@ -147,14 +148,15 @@ impl Roster {
         self.value.is_some() && !had
     }
 
-    /// A keyed roster is held as a whole if its parent cannot be read, or if no key ever had enough members.
+    /// A keyed roster is held as a whole if its parent cannot be read, if no key ever had enough members, or if `where`
+    /// now excludes every key that had.
     fn evaluate_parent(&mut self, now: Moment, events: &mut Vec<Event>) {
         if !self.is_keyed() {
             return;
         }
         let reason = match &self.parent {
             ParentState::Unreadable(why) => Some(Reason::Unreadable(Arc::clone(why))),
-            ParentState::Absent | ParentState::Present if self.value.is_none() => {
+            ParentState::Absent | ParentState::Present if self.value.is_none() || self.lacks_keys() => {
                 Some(Reason::NoKeys { min: self.config.bounds.min(), absent: self.parent == ParentState::Absent })
             }
             ParentState::Unseen | ParentState::Absent | ParentState::Present => None,

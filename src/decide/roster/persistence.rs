@@ -22,8 +22,8 @@ impl Roster {
             if self.is_keyed() && key.is_empty() {
                 self.parent_version = VersionTracker::restored(known.version);
                 self.restore_removed_keys(&known.guard_history, recent);
-            } else {
-                self.member_sets.insert(Arc::clone(key), MemberSet::from_saved(known, &self.config, host, recent));
+            } else if self.includes_key(key) {
+                self.member_sets.insert(Arc::clone(key), MemberSet::from_saved(key, known, &self.config, host, recent));
             }
         }
     }

@@ -11,7 +11,6 @@ use crate::config::Guard;
 use crate::decide::event::Event;
 use crate::decide::guard::{LossGuard, SuspiciousLoss};
 use crate::decide::hold::{Hold, KeyLossCause, Reason};
-use crate::decide::member_set::MemberSet;
 use crate::decide::moment::Moment;
 use crate::decide::saved::GuardHistory;
 use crate::model::version::VersionTracker;
@@ -110,6 +109,11 @@ impl Roster {
         }
     }
 
+    /// Whether keys are removed with their nodes.
+    pub fn removes_keys(&self) -> bool {
+        self.removed_keys.enabled
+    }
+
     /// Adds keys that have files of earlier runs. If their nodes are gone, they are removed like known keys.
     pub fn add_file_keys(&mut self, keys: impl Iterator<Item = Arc<str>>) {
         self.removed_keys.file_keys.extend(keys);
@@ -186,13 +190,9 @@ impl Roster {
             return false;
         }
         for key in &left {
-            let members = self.member_sets.remove(key).filter(|_| self.is_loaded);
-            let before = members.as_ref().and_then(MemberSet::good).map_or(&[][..], |good| good);
-            events.extend(self.members_changed_event(key, before, &[], self.parent_version.current()));
-            self.unsettled.remove(key);
+            self.drop_key(key, events);
             self.removed_keys.file_keys.remove(key);
             self.removed_keys.gone.insert(Arc::clone(key));
-            self.admitted.insert(Arc::clone(key));
         }
         let count = known - left.len();
         if accepted {

@@ -22,7 +22,7 @@ fn written(text: &str) -> Where {
     let source = format!("x = 1\nwhere = '{text}'\n");
     let span = 14..source.len() - 1;
     let file = PathBuf::from("rosterd.toml");
-    Where { roster: "web".into(), text: text.into(), file, source: source.into(), span }
+    Where { roster: "web".into(), is_keyed: false, text: text.into(), file, source: source.into(), span }
 }
 
 fn member(data: &str) -> Member {
@@ -51,9 +51,33 @@ fn where_selects_members_by_fields_and_data() {
     ] {
         let filter =
             compile_where(&written(text), &globals()).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).filter;
-        assert_eq!(filter.matches(&one), wanted.map_err(str::to_owned), "{text}");
+        assert_eq!(filter.matches("", &one), wanted.map_err(str::to_owned), "{text}");
         assert_eq!(filter.to_string(), text);
     }
+}
+
+#[test]
+fn key_is_the_key_of_the_member_and_chooses_keys() {
+    let one = member(r#"{"key": "own"}"#);
+    let compile =
+        |text: &str, is_keyed| compile_where(&Where { is_keyed, ..written(text) }, &globals()).unwrap().filter;
+    // Whether the members of "web" match, and whether the keys "web" and "legacy" do.
+    for (text, matches, web, legacy) in [
+        ("key != \"legacy\" and m.port == 81", false, true, false),
+        ("m.port == 80 and key == \"web\"", true, true, false),
+        ("key in vars.zones", false, false, false),
+        ("key == \"web\" or m.port == 80", true, true, true),
+        ("key != m.data.key and m.data.key == \"own\"", true, true, true),
+        // A part that fails decides nothing of the key: each member is excluded, with the reason.
+        ("port == 80 and key > 3", false, true, true),
+    ] {
+        let filter = compile(text, true);
+        assert_eq!(filter.matches("web", &one).unwrap_or(false), matches, "{text}");
+        assert_eq!((filter.matches_key("web"), filter.matches_key("legacy")), (web, legacy), "{text}");
+    }
+    // Without keys it is the key of the data, if any.
+    let plain = compile("key == \"own\"", false);
+    assert_eq!((plain.matches("", &one), plain.matches_key("")), (Ok(true), true));
 }
 
 #[test]

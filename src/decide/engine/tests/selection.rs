@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::config::{AboveMax, Bounds, Order, Pick, RosterConfig, Wait};
-use crate::decide::{Input, Outcome, SavedState};
+use crate::config::{AboveMax, Bounds, Each, OnGone, Order, Pick, RosterConfig, TemplateConfig, Wait};
+use crate::decide::{Input, Needs, Outcome, Plan, SavedState, TemplatePlan};
 use crate::model::filter::Filter;
-use crate::model::registry_event::{Change, Members, NodeContent, Reading, Seen, View};
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{Change, Members, NodeContent, Reading, Seen, Update, View};
+use crate::model::version::Versions;
 use proptest::prelude::*;
 
-use super::harness::{Bench, left, names, plan, present, put, roster, seconds, slots, template, web};
+use super::harness::{Bench, left, names, names_by_key, plan, present, put, roster, seconds, slots, template, web};
 
 fn node(name: &str, data: &str) -> (Arc<str>, Reading) {
     (Arc::from(name), Ok(NodeContent::ephemeral(data.as_bytes())))
@@ -21,7 +23,7 @@ fn nodes(all: &[(&str, &str)]) -> View {
 
 /// Selects the members of this zone. For a member without a zone it fails.
 fn of_zone(zone: &'static str) -> Filter {
-    Filter::new(format!("zone == {zone:?}"), 0, move |member| {
+    Filter::new(format!("zone == {zone:?}"), 0, move |_, member| {
         let own = member.fields().data.get("zone").and_then(|own| own.as_str());
         own.map(|own| own == zone).ok_or_else(|| "it has no zone".to_owned())
     })
@@ -61,6 +63,108 @@ fn members_excluded_by_where_do_not_count() {
     assert_eq!(published(&mut bench), ["a:1", "c:1"], "until it has settled");
     bench.pass(seconds(3));
     assert_eq!(published(&mut bench), Vec::<String>::new());
+}
+
+/// Includes every key but these, and of their members those with a port of 1.
+fn without_keys(excluded: &'static [&str]) -> Filter {
+    let filter = Filter::new(format!("key not in {excluded:?} and port == 1"), 0, |_, member| {
+        Ok(member.fields().port == Some(1))
+    });
+    filter.with_keys(|key| !excluded.contains(&key))
+}
+
+fn services() -> Subject {
+    Subject::parse("/services/*").unwrap()
+}
+
+fn keyed_plan(excluded: &'static [&str], more: Option<TemplatePlan>) -> Plan {
+    let config = RosterConfig { filter: Some(without_keys(excluded)), ..roster("all", services()) };
+    plan(vec![config], vec![], vec![more.unwrap_or_else(|| template("t", &["all"], ""))])
+}
+
+fn keyed(keys: &[(&str, &[&str])]) -> View {
+    let keys = keys.iter().map(|(key, names)| (Arc::from(*key), Seen::Present(super::harness::members(names))));
+    View::Keyed(Seen::Present(keys.collect()))
+}
+
+fn keys_of(bench: &mut Bench) -> Vec<String> {
+    names_by_key(&bench.publish(Outcome::Replaced), "all").into_keys().collect()
+}
+
+#[test]
+fn keys_excluded_by_where_do_not_count() {
+    let mut bench = Bench::new(keyed_plan(&["old", "older"], None));
+    bench
+        .reset(&services(), keyed(&[("old", &["a:1"]), ("older", &[]), ("other", &["a:2"]), ("web", &["a:1", "a:2"])]));
+    assert_eq!(keys_of(&mut bench), ["web"]);
+    // A key whose members only the other part excludes is one, and is held. An excluded one is not, with or without members.
+    let held = ["/services/other has 0 members but needs at least 1 (1 excluded by where)"];
+    assert_eq!(bench.holds(), held);
+    let put = |key: &str, name: &str| Change::KeyPut {
+        key: Arc::from(key),
+        members: Seen::Present(super::harness::members(&[name])),
+    };
+    let changed = |changes| Update::Changed { subject: services(), changes, versions: Versions::new() };
+    let joined = Change::Put { key: Some("old".into()), name: "b:1".into(), reading: node("b:1", "").1 };
+    bench.registry_update(changed(vec![put("old", "c:1"), joined, Change::KeyRemoved { key: "older".into() }]));
+    bench.pass(seconds(3));
+    assert!(bench.publications.is_empty() && bench.holds() == held, "{:?}", bench.holds());
+    bench.registry_update(changed(vec![put("new", "a:1")]));
+    bench.pass(seconds(3));
+    assert_eq!(keys_of(&mut bench), ["new", "web"]);
+}
+
+#[test]
+fn a_changed_where_drops_keys_unless_none_would_be_left() {
+    let view = || keyed(&[("a", &["a:1"]), ("b", &["b:1"]), ("c", &["c:1"])]);
+    let mut bench = Bench::new(keyed_plan(&[], None));
+    bench.reset(&services(), view());
+    assert_eq!(keys_of(&mut bench), ["a", "b", "c"]);
+    bench.input(Input::Configured(keyed_plan(&["b"], None)));
+    bench.pass(seconds(3));
+    assert_eq!(keys_of(&mut bench), ["a", "c"]);
+    assert!(bench.holds().is_empty());
+    // They are not restored after a restart either.
+    let mut restarted = Bench::with_saved(keyed_plan(&["b", "c"], None), bench.saved.clone());
+    restarted.away();
+    assert_eq!(keys_of(&mut restarted), ["a"]);
+    bench.input(Input::Configured(keyed_plan(&["a", "b", "c"], None)));
+    bench.pass(seconds(3));
+    assert_eq!(keys_of(&mut bench), ["a", "c"], "rendered for the new configuration, from the last known-good keys");
+    assert!(bench.publications.is_empty());
+    assert_eq!(bench.holds(), ["no key of /services/* has at least 1 member"]);
+    bench.input(Input::Configured(keyed_plan(&["a"], None)));
+    bench.pass(seconds(3));
+    assert_eq!(keys_of(&mut bench), ["b", "c"]);
+    assert!(!bench.roster("all").held);
+}
+
+#[test]
+fn the_file_of_an_excluded_key_is_removed_under_the_guard_of_keys() {
+    let each = || {
+        let each = Some(Each::new("t", "all", OnGone::Remove));
+        let config = TemplateConfig { each, ..TemplateConfig::new("t", "t.tera", "/etc/x/{{ key }}.cfg") };
+        Some(TemplatePlan { config: Arc::new(config), needs: Needs::default() })
+    };
+    let mut bench = Bench::new(keyed_plan(&[], each()));
+    bench.reset(&services(), keyed(&["a", "b", "c", "d", "e"].map(|key| (key, &["m:1"][..]))));
+    let removed = |bench: &mut Bench| {
+        let mut removed = Vec::new();
+        while let Some(next) = bench.publications.first() {
+            let outcome = if next.remove { Outcome::Removed } else { Outcome::Replaced };
+            let publication = bench.publish(outcome);
+            removed.extend(publication.remove.then(|| publication.template.name.to_string()));
+        }
+        removed
+    };
+    assert_eq!(removed(&mut bench), [""; 0]);
+    bench.input(Input::Configured(keyed_plan(&["b"], each())));
+    bench.pass(seconds(3));
+    assert_eq!(removed(&mut bench), ["t[b]"]);
+    bench.input(Input::Configured(keyed_plan(&["a", "b", "c", "d"], each())));
+    bench.pass(seconds(3));
+    assert_eq!(removed(&mut bench), [""; 0]);
+    assert_eq!(bench.holds().len(), 1, "{:?}", bench.holds());
 }
 
 #[test]
