@@ -106,6 +106,9 @@ struct RenderArgs {
     /// Render an additional template. No configuration file is needed with this option
     #[arg(long, value_name = "IN:OUT[:CMD]")]
     template: Vec<String>,
+    /// Add the members at a path for the templates of the command line, as the variable NAME
+    #[arg(long, value_name = "NAME=PATH", requires = "template")]
+    roster: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -179,10 +182,11 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
     let blocked = has_handlers.then_some(blocked);
     let exit = match command {
         Command::Run(args) => return run(&global, args, blocked).await,
-        Command::Render(RenderArgs { request, template }) => {
+        Command::Render(RenderArgs { request, template, roster }) => {
             // The agent does not know the overrides of the command line.
             let alone = !template.is_empty() || global.registry().is_some();
-            make_pass(&global.source(template), request, alone, blocked).await
+            let source = ConfigSource { rosters: roster, ..global.source(template) };
+            make_pass(&source, request, alone, blocked).await
         }
         Command::Diff(DiffArgs { names, timeout }) => {
             let request = PassRequest {
@@ -289,7 +293,7 @@ impl Global {
             None if !templates.is_empty() && !default.exists() => None,
             None => Some(default.to_owned()),
         };
-        ConfigSource { file, registry: self.registry(), paths: self.paths(), templates, program: None }
+        ConfigSource { file, registry: self.registry(), paths: self.paths(), rosters: vec![], templates, program: None }
     }
 
     /// The overrides from the environment and the command line, for commands that only read the configuration.

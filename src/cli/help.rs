@@ -32,6 +32,7 @@ Examples:
   rosterd render
   rosterd render haproxy.cfg --diff
   rosterd render --dry-run --detailed-exitcode
+  rosterd render --registry zk://zk1:2181 --roster web=/services/web --template web.tera:web.conf
 
 Exit codes:
    0  every file is up to date

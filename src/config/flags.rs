@@ -1,4 +1,4 @@
-//! Configuration from the command line: `--template IN:OUT[:CMD]` and `--registry URL`.
+//! Configuration from the command line: `--template IN:OUT[:CMD]`, `--roster NAME=PATH` and `--registry URL`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,14 @@ use super::file::check_owner_and_mode;
 use super::path::canonical;
 use super::problem::{Problem, Problems, ValueError};
 use super::resolve::{AGENT_NAME, Overrides, default_socket};
+use super::roster::check_roster_name;
 use super::scalar::any_duration;
 use super::template::is_template;
 use super::{
-    Agent, Command, Config, LogFormat, RegistryConfig, RegistryUrl, Reload, StatusConfig, TemplateConfig, Trust,
+    Agent, Command, Config, LogFormat, RegistryConfig, RegistryUrl, Reload, RosterConfig, StatusConfig, TemplateConfig,
+    Trust,
 };
+use crate::model::node_path::Subject;
 
 /// The value of an option such as `--timeout`, of any length.
 ///
@@ -53,6 +56,32 @@ impl Config {
         })
     }
 
+    /// Adds the rosters of the command line, with the defaults. They are in the first registry.
+    ///
+    /// # Errors
+    /// Every invalid roster, and every roster whose name is taken.
+    pub fn add_flag_rosters(&mut self, specs: &[String]) -> Result<(), Problems> {
+        let mut problems = Vec::new();
+        let rosters = self.rosters.iter().map(|roster| Arc::clone(&roster.name));
+        let mut names: BTreeSet<Arc<str>> = rosters.chain(self.keys.iter().map(|key| Arc::clone(&key.name))).collect();
+        for spec in specs {
+            let read = roster(spec).and_then(|(name, subject)| {
+                let registry = self.registries.first().ok_or_else(|| {
+                    ValueError::new("there is no registry", "add --registry zk://HOST:2181, or set $ROSTERD_REGISTRY")
+                })?;
+                if names.insert(Arc::from(name)) {
+                    return Ok(RosterConfig::new(name, &registry.name, subject));
+                }
+                Err(ValueError::new(format!("the name {name:?} is taken"), "give the roster another NAME"))
+            });
+            match read {
+                Ok(roster) => self.rosters.push(Arc::new(roster)),
+                Err(wrong) => problems.push(Problem::whole(format!("--roster {spec}"), wrong)),
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+    }
+
     /// Adds the templates of the command line. Relative paths start at the working directory.
     ///
     /// # Errors
@@ -82,6 +111,17 @@ impl Config {
 /// The directory that relative paths of the command line start at.
 pub fn working_dir() -> PathBuf {
     std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+}
+
+/// Parses one `NAME=PATH`.
+fn roster(spec: &str) -> Result<(&str, Subject), ValueError> {
+    let example = "write NAME=PATH, as in --roster web=/services/web";
+    let Some((name, path)) = spec.split_once('=') else {
+        return Err(ValueError::new(format!("{spec:?} is not NAME=PATH"), example));
+    };
+    check_roster_name(name).map_err(|message| ValueError::new(message, example))?;
+    let subject = Subject::parse(path);
+    Ok((name, subject.map_err(|why| ValueError::new(format!("{path:?} is not a valid path: {why}"), example))?))
 }
 
 /// Parses one `IN:OUT[:CMD]`. Everything after the second colon is the command.

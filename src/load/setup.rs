@@ -25,6 +25,8 @@ pub struct ConfigSource {
     pub registry: Option<String>,
     /// `--state-dir` and `--socket`.
     pub paths: PathOverrides,
+    /// `--roster NAME=PATH`, in addition to those of the file.
+    pub rosters: Vec<String>,
     /// `--template IN:OUT[:CMD]`, in addition to those of the file.
     pub templates: Vec<String>,
     /// `run -- CMD`; empty if not given; `None` for commands that run no program.
@@ -69,6 +71,7 @@ impl Setup {
             },
             None => (Config::without_file(&overrides)?, Vec::new(), 0),
         };
+        config.add_flag_rosters(&source.rosters)?;
         config.add_flag_templates(&source.templates)?;
         let filters = filters(&config, &host, true);
         let library = match (filters, load_library(&config, &host)) {

@@ -210,6 +210,63 @@ fn a_template_on_the_command_line_needs_no_file() {
 }
 
 #[test]
+fn a_roster_on_the_command_line_needs_no_file() {
+    let site = site();
+    site.file("web.tera", "{% for m in front %}{{ m.address }} {% endfor %}\n");
+    site.file(
+        "all.tera",
+        "{% for key, members in all %}{{ key }}:{{ members | length }} {% endfor %}{{ front | length }}\n",
+    );
+    let (rosters, templates) = (
+        ["--roster", "front=/services/web", "--roster", "all=/services/*b"],
+        ["--template", "web.tera:1", "--template", "all.tera:2"],
+    );
+    let render = |registry: &[&str], more: &[&str]| site.run_without_config(&[&["render"], registry, more].concat());
+    let registry = ["--registry", "dir:registry"];
+    render(&registry, &[rosters, templates].concat()).expect(0);
+    assert_eq!((&*site.read("1"), &*site.read("2")), ("10.0.0.1:80 10.0.0.2:80 \n", "db:1 web:2 2\n"));
+    site.run(&[&["render", "--roster", "front=/services/web", "--template", "web.tera:3"][..]].concat()).expect(0);
+    assert_eq!(site.read("3"), site.read("1"), "with a configuration file, in its first registry");
+    let held = render(&registry, &["--roster", "front=/services/none", "--template", "web.tera:4"]);
+    assert!(
+        held.expect(3).stderr().contains("/services/none has 0 members but needs at least 1: the path does not exist"),
+        "{}",
+        held.stderr()
+    );
+    let template = ["--template", "web.tera:5"];
+    for (registry, more, exit, wanted) in [
+        (&[][..], &[&["--roster", "front=/s"][..], &template].concat()[..], 78, "there is no registry"),
+        (&registry, &["--roster", "front=/s"], 64, "--template <IN:OUT[:CMD]>"),
+        (
+            &registry,
+            &[&["--roster", "/s"][..], &template].concat(),
+            78,
+            "write NAME=PATH, as in --roster web=/services/web",
+        ),
+        (&registry, &[&["--roster", "9=/s"][..], &template].concat(), 78, "\"9\" is not a valid variable name"),
+        (&registry, &[&["--roster", "host=/s"][..], &template].concat(), 78, "\"host\" is reserved"),
+        (
+            &registry,
+            &[&["--roster", "front=s"][..], &template].concat(),
+            78,
+            "\"s\" is not a valid path: a registry path starts with /",
+        ),
+        (
+            &registry,
+            &[&["--roster", "front=/s", "--roster", "front=/t"][..], &template].concat(),
+            78,
+            "the name \"front\" is taken",
+        ),
+    ] {
+        let refused = render(registry, more);
+        assert!(refused.expect(exit).stderr().contains(wanted), "{more:?}: {}", refused.stderr());
+    }
+    let taken = site.run(&["render", "--roster", "web=/s", "--template", "web.tera:5"]);
+    assert!(taken.expect(78).stderr().contains("give the roster another NAME"), "{}", taken.stderr());
+    assert!(!site.path("5").exists());
+}
+
+#[test]
 fn get_below_min_exits_3_and_prints_nothing() {
     let site = site();
     let all = site.run(&["get", "/services/web"]);

@@ -19,6 +19,7 @@ fn the_host_is_determined_once_across_reloads_and_edits() {
         file: Some(dir.path().join("rosterd.toml")),
         registry: None,
         paths: PathOverrides::default(),
+        rosters: vec![],
         templates: vec![],
         program: None,
     };
