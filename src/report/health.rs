@@ -78,7 +78,7 @@ fn whole(report: &Report, context: &Context) -> Vec<Condition> {
                 add(Health::Critical, format!("program stopped{ended}; next start {}", clock.due(*until)));
             }
             ProgramState::Waiting => {
-                add(Health::Warning, "program not started: it is waiting for its files".to_owned())
+                add(Health::Warning, "program not started: it is waiting for its files".to_owned());
             }
             _ => {}
         }

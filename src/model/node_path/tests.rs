@@ -45,7 +45,9 @@ fn a_star_within_a_segment_selects_keys() {
         let subject = Subject::parse(path).unwrap();
         assert_eq!(subject.to_string(), path);
         for (names, expected) in [(keys, true), (others, false)] {
-            names.iter().for_each(|name| assert_eq!(subject.is_key(name), expected, "{path}: {name}"));
+            for name in names {
+                assert_eq!(subject.is_key(name), expected, "{path}: {name}");
+            }
         }
     }
     let subject = Subject::parse("/services/*-prod/nodes").unwrap();
