@@ -110,7 +110,7 @@ fn changes_together_restart_it_once() {
     says(&agent, &site, "started a hello\n");
     join(&site, "b");
     says(&agent, &site, "started a hello\nterm\nstarted ab hello\n");
-    agent.says("signal sent to program: two.cfg,web.cfg event=program_signalled");
+    agent.says("signal sent to program: two.cfg, web.cfg event=program_signalled");
     agent.until("reloads its own", || site.read("own").lines().count() == 2);
     let owes = |it: &serde_json::Value| it["owed_reload"] == true;
     agent.until("all changes are applied", || !status(&site)["templates"].as_array().unwrap().iter().any(owes));

@@ -379,7 +379,7 @@ reload_cmd = "false"
     // A dry run runs neither, and says so.
     let diff = site.run(&["diff"]);
     assert!(
-        diff.expect(2).stderr().contains("one may refuse these files: checked event=checks_not_run\n"),
+        diff.expect(2).stderr().contains("which may still refuse these files: checked event=checks_not_run\n"),
         "{}",
         diff.stderr()
     );

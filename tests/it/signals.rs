@@ -51,8 +51,8 @@ fn run_time(pid: u32) -> Duration {
     clock.and_then(ClockId::now).map(Duration::from).unwrap_or_default()
 }
 
-/// Waits until the program has begun: before that, nothing in it can block or handle a signal. It has begun after 300 µs
-/// of its own time, whatever it does first.
+/// Waits until the program has begun: before that, nothing in it can block or handle a signal. It has begun after 3 ms
+/// of its own time, whatever it does first: less than it takes to read the command line of these tests.
 fn await_main(pid: u32) {
     // The last thing before `main` is that the runtime of the language ignores SIGPIPE.
     while mask(pid, "SigIgn") & bit(Signal::SIGPIPE) == 0 {
@@ -60,7 +60,7 @@ fn await_main(pid: u32) {
     }
     let begun = run_time(pid);
     while (mask(pid, "SigBlk") | mask(pid, "SigCgt")) & bit(Signal::SIGHUP) == 0
-        && run_time(pid) < begun + Duration::from_micros(300)
+        && run_time(pid) < begun + Duration::from_millis(3)
     {
         std::thread::yield_now();
     }

@@ -82,7 +82,7 @@ fn invalid_paths_are_reported() {
       |
       = help: write path = "/services/web"
 
-    error: "/services/*/*" is not a valid path: only one whole segment of a path may be *, as in /services/*
+    error: "/services/*/*" is not a valid path: only one segment of a path may contain *, as in /services/* or /services/mem*
      --> rosterd.toml:5:8
       |
     5 | path = "/services/*/*"
