@@ -8,10 +8,20 @@ test: tools
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo test --locked
 
+# The modules with tests that have random inputs.
+RANDOM_TESTS = act::files::block::tests act::tests::rollback decide::engine::tests decide::program::tests \
+	fuzzing::tests render::tests state::last_good::tests text::yaml::tests watch::zookeeper::servers::ensemble::tests \
+	watch::zookeeper::tests::changes zk::tests
+
 # The same tests with the large counts that the documentation states, and with random seeds, which they print. This takes
 # much longer.
 prove: tools
 	ROSTERD_PROVE=1 cargo test --locked --profile prove
+	for run in $$(seq 20); do \
+		ROSTERD_SEED=$$(od -An -N7 -tu8 /dev/urandom | tr -d ' ') \
+			cargo test --locked --profile prove --lib -- $(RANDOM_TESTS) || exit 1; \
+	done
+	ROSTERD_ZOOKEEPER_JARS=$$(.ci/zookeeper-3.9) cargo test --locked --profile prove --test it -- ensemble:: connect::large
 	ROSTERD_PROVE=1 cargo test --locked --profile dist --test it -- --test-threads=1 --nocapture cost::
 
 # The cost of a change, compared with the lowest possible one: the tables of docs/performance.md.

@@ -40,6 +40,9 @@ const JARS: [&str; 14] = [
     "snappy-java",
 ];
 
+/// The directory of the jars of another version of ZooKeeper than Debian's.
+const OTHER_JARS: &str = "ROSTERD_ZOOKEEPER_JARS";
+
 /// The time limit for a server to start on a busy machine, and for an ensemble to elect a leader.
 pub const START: Duration = Duration::from_mins(1);
 
@@ -127,6 +130,11 @@ impl ZooKeeper {
         self
     }
 
+    /// Whether the servers are of another version than Debian's 3.8.
+    pub fn has_other_version() -> bool {
+        std::env::var_os(OTHER_JARS).is_some()
+    }
+
     /// The single server that all tests of this process share. Each test has its own chroot there.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<ZooKeeper> = OnceLock::new();
@@ -192,7 +200,8 @@ impl ZooKeeper {
     /// Starts a server, which may not be ready at once.
     pub fn start(&mut self, index: usize) {
         let log = File::create(self.folder.path().join(format!("{index}.log"))).unwrap();
-        let classpath: Vec<String> = JARS.iter().map(|jar| format!("/usr/share/java/{jar}.jar")).collect();
+        let debian = || JARS.map(|jar| format!("/usr/share/java/{jar}.jar")).join(":");
+        let classpath = std::env::var(OTHER_JARS).map_or_else(|_| debian(), |directory| format!("{directory}/*"));
         let mut words = self.servers[index].enter.iter().map(String::as_str).chain(["java"]);
         let child = Command::new(words.next().unwrap())
             .args(words)
@@ -202,7 +211,7 @@ impl ZooKeeper {
             .arg("-Dzookeeper.fastleader.maxNotificationInterval=1000")
             .args(&self.java)
             .arg("-cp")
-            .arg(classpath.join(":"))
+            .arg(classpath)
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
             .arg(self.folder.path().join(format!("{index}.cfg")))
             .stdin(Stdio::null())

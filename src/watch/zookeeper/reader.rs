@@ -262,7 +262,11 @@ impl Reader {
             });
             let replies = join_all(requests).await;
             for ((_, result), (watched, reply)) in nodes.iter_mut().zip(replies) {
-                self.unpack(watched)?.0.map_err(refused)?;
+                match self.unpack(watched)?.0 {
+                    // From 3.9.3 on, `exists` needs the right to read, too (ZOOKEEPER-2590).
+                    Ok(_) | Err(ServerError::NoAuth) => {}
+                    Err(error) => return Err(refused(error)),
+                }
                 **result = self.unpack(reply)?.0;
             }
         }

@@ -110,6 +110,10 @@ fn a_member_that_is_created_unreadable_is_left_out_with_a_log_line() {
 #[test]
 fn a_member_that_is_opened_to_the_agent_joins_with_its_next_change() {
     with_each_watch(|zookeeper, watches| {
+        // From 3.9.3 on, `exists` needs the right to read (ZOOKEEPER-2590): then no one-shot watch tells of the member.
+        if watches == "oneshot" && ZooKeeper::has_other_version() {
+            return;
+        }
         let fleet = Fleet::start(zookeeper, watches, Readers::Owner);
         for _ in 0..2 {
             fleet.set_readers(2, Readers::Anyone);

@@ -109,3 +109,15 @@ async fn with_one_shot_watches_a_member_that_is_opened_and_set_is_read() {
     subscriber.becomes("/s", "a=1").await;
     assert_eq!(fake.count(MULTI_READ), 0);
 }
+
+/// As from ZooKeeper 3.9.3 on (ZOOKEEPER-2590).
+#[tokio::test]
+async fn an_exists_that_needs_the_right_to_read_refuses_only_its_node() {
+    let fake = Fake::start().await;
+    fake.put("/s/a", "1");
+    fake.put("/s/b", "1");
+    close(&fake, "/s/b");
+    fake.state().refuses.insert((EXISTS, "/s/b".into()), (-102, usize::MAX));
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |registry| registry.config.watches = Watches::Oneshot);
+    subscriber.becomes("/s", &format!("a=1 b={CLOSED}")).await;
+}
