@@ -1,6 +1,7 @@
 //! Small helpers on text.
 
 pub mod backup;
+pub mod file_name;
 pub mod nearest;
 pub mod time;
 pub mod yaml;

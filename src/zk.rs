@@ -46,6 +46,7 @@ mod server_error;
 pub mod tests;
 pub mod tls;
 mod transport;
+mod writes;
 
 pub use connect::connect;
 pub use connection::Connection;
@@ -54,6 +55,7 @@ pub use jute::{Decoder, Encoder};
 pub use server_error::ServerError;
 #[cfg(test)]
 pub use tests::reply;
+pub use writes::{Acl, CreateMode, NewNode, PERMS_ALL, PERMS_READ};
 
 /// The most bytes in one reply.
 pub const MAX_FRAME: usize = 8 * 1024 * 1024;
@@ -167,6 +169,16 @@ pub struct SessionId {
 }
 
 impl SessionId {
+    /// A session that an earlier process saved. Whether it still lives is found out by resuming it.
+    pub fn saved(id: i64, password: Vec<u8>, timeout: Duration) -> Self {
+        Self { id, password, timeout, zxid: Zxid::default(), last_heard: Instant::now() }
+    }
+
+    /// The secret that suffices to take over the session.
+    pub fn password(&self) -> &[u8] {
+        &self.password
+    }
+
     /// Whether the session must have expired, because no server has heard from it for its timeout. Servers expire
     /// sessions in steps of a tick, so the session may live a little longer. A new session then loses nothing.
     pub fn is_expired(&self) -> bool {

@@ -1,6 +1,7 @@
 //! A connection: the handle that sends requests, and the task that owns the socket.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -66,6 +67,12 @@ struct Request {
 pub struct RawReply {
     pub zxid: Zxid,
     pub body: Result<Vec<u8>, ServerError>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("server", &self.shared.server).finish_non_exhaustive()
+    }
 }
 
 impl Connection {

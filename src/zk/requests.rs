@@ -60,7 +60,7 @@ impl Connection {
             request.int(count);
         }
         request.bytes(self.server_path(path).as_bytes());
-        self.call(request, |_| Ok(())).await
+        call(self, request, |_| Ok(())).await
     }
 
     /// The data of several nodes at one moment, in the order of `paths`. Requires ZooKeeper 3.6.
@@ -76,7 +76,7 @@ impl Connection {
         }
         multi_header(&mut request, -1, true);
         let count = paths.len();
-        self.call(request, |body| (0..count).map(|_| node_result(body)).collect()).await
+        call(self, request, |body| (0..count).map(|_| node_result(body)).collect()).await
     }
 
     /// Watches a node and everything below it, for as long as this connection lasts. Requires ZooKeeper 3.6.
@@ -87,7 +87,7 @@ impl Connection {
         let mut request = Encoder::request(0, OP_ADD_WATCH);
         request.bytes(self.server_path(path).as_bytes());
         request.int(WATCH_RECURSIVE);
-        self.call(request, |_| Ok(())).await
+        call(self, request, |_| Ok(())).await
     }
 
     /// Waits until the server has everything that the leader had committed at the time of the request. A server that is
@@ -98,7 +98,7 @@ impl Connection {
     pub async fn sync(&self, path: &str) -> RequestResult<()> {
         let mut request = Encoder::request(0, OP_SYNC);
         request.bytes(self.server_path(path).as_bytes());
-        self.call(request, |_| Ok(())).await
+        call(self, request, |_| Ok(())).await
     }
 
     /// The list of servers that the ensemble keeps, whatever the chroot. After this request,
@@ -110,7 +110,7 @@ impl Connection {
         let mut request = Encoder::request(0, OP_GET_DATA);
         request.bytes(ENSEMBLE_CONFIG.as_bytes());
         request.bool(true);
-        self.call(request, node_data).await
+        call(self, request, node_data).await
     }
 
     async fn read_request<T>(
@@ -123,25 +123,26 @@ impl Connection {
         let mut request = Encoder::request(0, op);
         request.bytes(self.server_path(path).as_bytes());
         request.bool(watch);
-        self.call(request, decode).await
-    }
-
-    async fn call<T>(
-        &self,
-        request: Encoder,
-        decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, Malformed>,
-    ) -> RequestResult<T> {
-        let raw = self.send(request).await?;
-        let value = match raw.body {
-            Err(error) => Err(error),
-            Ok(body) => Ok(decode(&mut Decoder(&body)).map_err(|malformed| self.malformed(malformed))?),
-        };
-        Ok(Reply { zxid: raw.zxid, value })
+        call(self, request, decode).await
     }
 }
 
-/// The header of each part of a multi-read, and its end (`MultiHeader`).
-fn multi_header(request: &mut Encoder, op: i32, is_last: bool) {
+/// Sends a request, and decodes the reply.
+pub async fn call<T>(
+    connection: &Connection,
+    request: Encoder,
+    decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, Malformed>,
+) -> RequestResult<T> {
+    let raw = connection.send(request).await?;
+    let value = match raw.body {
+        Err(error) => Err(error),
+        Ok(body) => Ok(decode(&mut Decoder(&body)).map_err(|malformed| connection.malformed(malformed))?),
+    };
+    Ok(Reply { zxid: raw.zxid, value })
+}
+
+/// The header of each part of a multi-read or a transaction, and its end (`MultiHeader`).
+pub fn multi_header(request: &mut Encoder, op: i32, is_last: bool) {
     request.int(op);
     request.bool(is_last);
     request.int(-1);

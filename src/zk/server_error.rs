@@ -9,6 +9,10 @@ use super::MAX_FRAME;
 pub enum ServerError {
     /// The node does not exist.
     NoNode,
+    /// The node exists already.
+    NodeExists,
+    /// The node has another version.
+    BadVersion,
     /// The credentials of this session do not suffice.
     NoAuth,
     /// The server is too old to know the request.
@@ -33,6 +37,8 @@ impl ServerError {
             0 => None,
             -6 => Some(Self::Unimplemented),
             -101 => Some(Self::NoNode),
+            -103 => Some(Self::BadVersion),
+            -110 => Some(Self::NodeExists),
             -102 => Some(Self::NoAuth),
             -124 => Some(Self::AuthRequired),
             -127 => Some(Self::Throttled),
@@ -45,6 +51,8 @@ impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoNode => f.write_str("no such node"),
+            Self::NodeExists => f.write_str("the node exists"),
+            Self::BadVersion => f.write_str("the node was changed meanwhile"),
             Self::NoAuth => {
                 f.write_str("not authorized: the node's ACL does not allow this agent's credentials to read it")
             }
@@ -69,9 +77,7 @@ fn meaning(code: i32) -> &'static str {
         -8 => "bad arguments",
         -13 => "no quorum of the new configuration is connected",
         -14 => "another reconfiguration is in progress",
-        -103 => "bad version",
         -108 => "ephemeral nodes cannot have children",
-        -110 => "the node exists",
         -111 => "the node has children",
         -112 => "session expired",
         -114 => "invalid ACL",

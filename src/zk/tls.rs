@@ -64,11 +64,18 @@ fn named_roots(ca: &Path) -> Result<RootCertStore, String> {
 
 /// The authorities that this system trusts. Unusable ones are ignored.
 fn system_roots() -> Result<RootCertStore, String> {
-    let found = SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists());
-    let path = found.ok_or("no system certificate authorities found; set ca in tls")?;
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates(path)?);
+    roots.add_parsable_certificates(trusted(None)?);
     Ok(roots)
+}
+
+/// The authorities in a file, or those of the system.
+///
+/// # Errors
+/// The file that cannot be read, or what is wrong with it.
+pub fn trusted(ca: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = ca.or_else(|| SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()));
+    certificates(found.ok_or("no system certificate authorities found; set ca in tls")?)
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

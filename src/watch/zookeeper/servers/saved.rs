@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::name::{ServerName, is_host};
 use crate::decide::Event;
 use crate::log::emit;
+use crate::text::file_name::escaped;
 use crate::watch::StateAccess;
 
 /// The directory within the state directory.
@@ -41,9 +42,7 @@ impl SavedServers {
         let (StateAccess::ReadOnly(directory) | StateAccess::ReadWrite(directory)) = state else {
             return Self { file: None, url: url.to_owned(), servers: Vec::new() };
         };
-        // The name of a registry may have characters that a file name may not.
-        let name: String = registry.bytes().map(escape).collect();
-        let file = directory.join(DIRECTORY).join(format!("{name}.json"));
+        let file = directory.join(DIRECTORY).join(format!("{}.json", escaped(registry)));
         let servers = read(&file, url).unwrap_or_else(|reason| {
             let (file, effect) = (Some(file.clone()), "servers learned in an earlier run are not used");
             emit(Event::StateReadFailed { file, reason, effect });
@@ -73,14 +72,6 @@ impl SavedServers {
             emit(Event::StateWriteFailed { file, reason: reason.to_string(), effect });
         }
     }
-}
-
-/// Encodes a byte of a name for a file name: unchanged, or as its number.
-fn escape(byte: u8) -> String {
-    if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
-        return char::from(byte).to_string();
-    }
-    format!("%{byte:02x}")
 }
 
 fn read(file: &Path, url: &str) -> Result<Vec<ServerName>, String> {
