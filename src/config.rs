@@ -35,6 +35,8 @@ mod registry;
 pub mod resolve;
 mod roster;
 mod scalar;
+mod service;
+mod services;
 mod table;
 mod template;
 #[cfg(test)]
@@ -42,6 +44,7 @@ mod tests;
 pub mod trust;
 mod unit;
 pub mod url;
+pub mod zk_watcher;
 
 pub use bounds::{AboveMax, Bounds};
 pub use command::{Command, Placeholder, Reload};
@@ -53,6 +56,7 @@ pub use post_write::Verify;
 pub use problem::{Problem, Problems};
 pub use registry::{Auth, RegistryConfig, Watches};
 pub use resolve::{Overrides, PathOverrides, Refused, load, read};
+pub use service::{Check, DataCommand, HttpCheck, ServiceConfig, ServiceFormat};
 pub use trust::Trust;
 pub use unit::{NEEDS_UNIT, STAGED, UnitPaths, not_in_unit};
 pub use url::RegistryUrl;
@@ -81,6 +85,9 @@ pub struct Config {
     /// The templates.
     #[serde(rename = "template")]
     pub templates: Vec<Arc<TemplateConfig>>,
+    /// What is registered.
+    #[serde(rename = "service")]
+    pub services: Vec<Arc<ServiceConfig>>,
     /// The program that the agent runs; `None` for commands that run no program.
     pub exec: Option<Arc<ExecConfig>>,
 }
@@ -109,6 +116,18 @@ pub struct Agent {
     pub trust: Trust,
     /// The format of log lines.
     pub log_format: LogFormat,
+    /// What happens to the registered nodes when the agent stops.
+    pub on_stop: OnStop,
+}
+
+/// What happens to the registered nodes when the agent stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStop {
+    /// They are deleted.
+    Deregister,
+    /// They stay for the timeout of the session, so that the next agent can continue it.
+    Keep,
 }
 
 /// The format of log lines.

@@ -7,5 +7,7 @@ pub mod filter;
 pub mod member;
 pub mod node_path;
 pub mod quarantine;
+pub mod registration;
 pub mod registry_event;
+pub mod service_data;
 pub mod version;

@@ -15,8 +15,8 @@ use super::roster::check_roster_name;
 use super::scalar::any_duration;
 use super::template::is_template;
 use super::{
-    Agent, Command, Config, LogFormat, RegistryConfig, RegistryUrl, Reload, RosterConfig, StatusConfig, TemplateConfig,
-    Trust,
+    Agent, Command, Config, LogFormat, OnStop, RegistryConfig, RegistryUrl, Reload, RosterConfig, StatusConfig,
+    TemplateConfig, Trust,
 };
 use crate::model::node_path::Subject;
 
@@ -45,6 +45,7 @@ impl Config {
                 template_dir: working_dir(),
                 trust: Trust::default(),
                 log_format: LogFormat::Text,
+                on_stop: OnStop::Deregister,
             },
             status: StatusConfig { socket: paths.socket.unwrap_or_else(|| default_socket(AGENT_NAME)), group: None },
             vars: serde_json::Map::new(),
@@ -52,6 +53,7 @@ impl Config {
             wheres: Vec::new(),
             keys: Vec::new(),
             templates: Vec::new(),
+            services: Vec::new(),
             exec: None,
         })
     }

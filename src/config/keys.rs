@@ -30,7 +30,7 @@ pub struct UnsupportedKey {
 /// Keys outside of any table.
 pub const TOP: TableKeys = TableKeys {
     table: "the top-level table",
-    keys: &["include", "registry", "agent", "status", "vars", "roster", "key", "template", "exec"],
+    keys: &["include", "registry", "agent", "status", "vars", "roster", "key", "template", "service", "exec"],
     aliases: &[],
 };
 
@@ -176,16 +176,36 @@ pub const EXEC: TableKeys = TableKeys {
     aliases: &[],
 };
 
+/// `[[service]]`.
+pub const SERVICE: TableKeys = TableKeys {
+    table: "[[service]]",
+    keys: &[
+        "name", "registry", "path", "host", "port", "format", "data", "data_cmd", "check", "interval", "timeout",
+        "rise", "fall", "drain",
+    ],
+    aliases: &[],
+};
+
+/// `check = { … }`.
+pub const CHECK: TableKeys = TableKeys {
+    table: "[[service]] check",
+    keys: &["cmd", "tcp", "http", "systemd", "pid_file", "all", "expect", "headers", "body", "ca"],
+    aliases: &[],
+};
+
+/// `data_cmd = { … }`.
+pub const DATA_CMD: TableKeys =
+    TableKeys { table: "[[service]] data_cmd", keys: &["cmd", "interval", "timeout"], aliases: &[] };
+
 /// Every table. `[vars]` and `env` accept any key and are not listed.
 #[cfg(test)]
-pub const TABLES: [&TableKeys; 14] =
-    [&TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL, &EXEC];
+pub const TABLES: [&TableKeys; 17] = [
+    &TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL,
+    &SERVICE, &CHECK, &DATA_CMD, &EXEC,
+];
 
 /// Keys that are not supported yet. To implement one, remove its line here and add the key to its table above.
-pub const UNSUPPORTED: &[UnsupportedKey] = &[
-    UnsupportedKey { table: "the top-level table", key: "service", accepted: &[] },
-    UnsupportedKey { table: "[status]", key: "listen", accepted: &[] },
-];
+pub const UNSUPPORTED: &[UnsupportedKey] = &[UnsupportedKey { table: "[status]", key: "listen", accepted: &[] }];
 
 impl TableKeys {
     /// The unsupported keys of this table.

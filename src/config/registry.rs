@@ -18,6 +18,7 @@ use super::problem::{Problem, Report, ValueError};
 use super::table::{Table, Value};
 use super::url::{self, RegistryUrl};
 use crate::model::digest::digest_bytes;
+use crate::text::nearest::nearest;
 
 /// One registry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -128,6 +129,31 @@ pub struct Registries {
     pub usable: Vec<Arc<RegistryConfig>>,
     /// The names of all.
     pub names: Names,
+}
+
+impl Registries {
+    /// The registry that a table names, or the default one. An unknown or invalid one has been reported; the roster is
+    /// kept for its name.
+    pub fn named_by(&self, table: &Table<'_>) -> Arc<str> {
+        let Some(name) = table.get("registry").and_then(|value| self.checked_name(&value)) else {
+            let first = self.usable.first();
+            return first.map_or_else(|| Arc::from(DEFAULT_NAME), |registry| registry.name.clone());
+        };
+        Arc::from(name)
+    }
+
+    fn checked_name<'a>(&self, value: &Value<'a>) -> Option<&'a str> {
+        let name = value.text("\"main\"")?;
+        let names = &self.names;
+        if !names.contains(name) && !self.usable.iter().any(|registry| &*registry.name == name) {
+            let hint = nearest(name, names.all()).map_or_else(
+                || format!("known registries: {}", names.all().collect::<Vec<_>>().join(", ")),
+                |near| format!("did you mean {near:?}?"),
+            );
+            value.reject(ValueError::new(format!("there is no registry {name:?}"), hint));
+        }
+        Some(name)
+    }
 }
 
 /// Reads the registries of all files. `text`, a URL from the command line or the environment, replaces the URL of the

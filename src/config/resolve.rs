@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use toml::de::DeValue;
-
 use super::dest::Dests;
 use super::exec::{default_reload_to_program, exec};
 use super::file::{Source, check_permissions};
@@ -15,9 +13,10 @@ use super::names::Names;
 use super::problem::{Problem, Problems, Report, ValueError};
 use super::registry::registries;
 use super::roster::RosterParser;
+use super::service::services;
 use super::table::{Table, Value, single};
 use super::template::{TemplateParser, group};
-use super::{Agent, Config, LogFormat, StatusConfig, Trust, scalar};
+use super::{Agent, Config, LogFormat, OnStop, StatusConfig, Trust, scalar};
 use crate::model::digest::digest;
 
 /// The default of `[agent] name`.
@@ -129,6 +128,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let mut followed =
         RosterParser { fill: &fill, registries: &registries, names: Names::default(), wheres: Vec::new() };
     let (rosters, keys) = (followed.rosters(tops), followed.keys(tops));
+    let services = services(tops, &fill, &registries);
     let wheres = followed.wheres;
     let (names, mut dests) = (Names::default(), Dests::new(&agent.state_dir));
     for top in tops {
@@ -145,7 +145,18 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let templates = parser.templates(tops, report);
     let exec = exec(tops, overrides.program.as_deref());
     let templates = if exec.is_some() { default_reload_to_program(templates) } else { templates };
-    Some(Config { registries: registries.usable, agent, status, vars, rosters, wheres, keys, templates, exec })
+    Some(Config {
+        registries: registries.usable,
+        agent,
+        status,
+        vars,
+        rosters,
+        wheres,
+        keys,
+        templates,
+        services,
+        exec,
+    })
 }
 
 /// Rejects `include` in included files.
@@ -173,7 +184,7 @@ fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
                 let message = format!("the variable `{}` is already set at {other}", entry.key);
                 entry.reject(ValueError::new(message, "set it once, or give one of them another name"));
             }
-            if let Some(value) = json(entry.raw()) {
+            if let Some(value) = scalar::json(entry.raw()) {
                 vars.insert(entry.key.to_owned(), value);
             } else {
                 entry.report.set_incomplete();
@@ -185,23 +196,6 @@ fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
         }
     }
     vars
-}
-
-/// Converts a TOML value for templates; dates become text.
-fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
-    Some(match value {
-        DeValue::String(text) => text.as_ref().into(),
-        DeValue::Integer(number) => scalar::integer(number)?.into(),
-        DeValue::Float(number) => serde_json::Number::from_f64(number.as_str().parse().ok()?)?.into(),
-        DeValue::Boolean(value) => (*value).into(),
-        DeValue::Datetime(date) => date.to_string().into(),
-        DeValue::Array(list) => list.iter().map(|item| json(item.get_ref())).collect::<Option<Vec<_>>>()?.into(),
-        DeValue::Table(table) => table
-            .iter()
-            .map(|(key, value)| Some((key.get_ref().clone().into_owned(), json(value.get_ref())?)))
-            .collect::<Option<serde_json::Map<_, _>>>()?
-            .into(),
-    })
 }
 
 /// `[agent]`.
@@ -222,12 +216,11 @@ fn agent(tops: &[Table<'_>], paths: &PathOverrides, report: &Report) -> Option<A
     let log_format = get("log_format")
         .and_then(|value| value.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]))
         .unwrap_or(LogFormat::Text);
-    if let Some(value) = get("on_stop") {
-        // This version registers nothing, so both values have no effect.
-        value.choice(&[("deregister", ()), ("keep", ())]);
-    }
+    let on_stop = get("on_stop")
+        .and_then(|value| value.choice(&[("deregister", OnStop::Deregister), ("keep", OnStop::Keep)]))
+        .unwrap_or(OnStop::Deregister);
     let state_dir = paths.state_dir.clone().or(state_dir).unwrap_or_else(|| Path::new("/var/lib").join(&name));
-    Some(Agent { name, state_dir, template_dir, trust, log_format })
+    Some(Agent { name, state_dir, template_dir, trust, log_format, on_stop })
 }
 
 /// `trust = ["/path"]`, in the main file: an included file could otherwise vouch for itself.

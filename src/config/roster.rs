@@ -6,13 +6,12 @@ use toml::de::DeValue;
 
 use crate::model::node_path::{NodePath, Subject};
 use crate::payload::{Custom, FieldPath, Format, Payload};
-use crate::text::nearest::nearest;
 
 use super::interpolate::Interpolation;
 use super::keys::{KEY, PAYLOAD, PAYLOAD_FIELDS, ROSTER, WAIT};
 use super::names::Names;
 use super::problem::ValueError;
-use super::registry::{DEFAULT_NAME, Registries};
+use super::registry::Registries;
 use super::table::{Table, Value};
 use super::{AboveMax, Bounds, Guard, KeyConfig, KeyFormat, Order, Pick, RosterConfig, Wait, Where, scalar};
 
@@ -60,7 +59,7 @@ impl RosterParser<'_> {
         });
         let default = subject.as_ref().map(|subject| subject.top().name());
         let name = self.name(table, default, "roster");
-        let registry = self.registry(table);
+        let registry = self.registries.named_by(table);
         let payload = table.get("payload").and_then(|value| payload(&value)).unwrap_or_default();
         let bounds = bounds(table);
         let pick =
@@ -114,7 +113,7 @@ impl RosterParser<'_> {
             value.accept(NodePath::parse(&text).map_err(|why| bad_path(&text, &why)))
         });
         let name = self.name(table, path.as_ref().map(NodePath::name), "key");
-        let registry = self.registry(table);
+        let registry = self.registries.named_by(table);
         let formats = [
             ("text", KeyFormat::Text),
             ("json", KeyFormat::Json),
@@ -161,29 +160,6 @@ impl RosterParser<'_> {
         }
         self.names.add(name, what, written.as_ref(), table);
         Some(Arc::from(name))
-    }
-
-    /// The registry that a table names, or the default one. An unknown or invalid one has been reported; the roster is
-    /// kept for its name.
-    fn registry(&self, table: &Table<'_>) -> Arc<str> {
-        let Some(name) = table.get("registry").and_then(|value| self.registry_name(&value)) else {
-            let first = self.registries.usable.first();
-            return first.map_or_else(|| Arc::from(DEFAULT_NAME), |registry| registry.name.clone());
-        };
-        Arc::from(name)
-    }
-
-    fn registry_name<'a>(&self, value: &Value<'a>) -> Option<&'a str> {
-        let name = value.text("\"main\"")?;
-        let names = &self.registries.names;
-        if !names.contains(name) && !self.registries.usable.iter().any(|registry| &*registry.name == name) {
-            let hint = nearest(name, names.all()).map_or_else(
-                || format!("known registries: {}", names.all().collect::<Vec<_>>().join(", ")),
-                |near| format!("did you mean {near:?}?"),
-            );
-            value.reject(ValueError::new(format!("there is no registry {name:?}"), hint));
-        }
-        Some(name)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use toml::de::DeInteger;
+use toml::de::{DeInteger, DeValue};
 
 use super::Wait;
 use super::problem::ValueError;
@@ -88,4 +88,21 @@ pub fn is_digits(text: &str) -> bool {
 /// A TOML integer; `None` if it has more than 64 bits.
 pub fn integer(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// Converts a TOML value for templates; dates become text.
+pub fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
+    Some(match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(number) => integer(number)?.into(),
+        DeValue::Float(number) => serde_json::Number::from_f64(number.as_str().parse().ok()?)?.into(),
+        DeValue::Boolean(value) => (*value).into(),
+        DeValue::Datetime(date) => date.to_string().into(),
+        DeValue::Array(list) => list.iter().map(|item| json(item.get_ref())).collect::<Option<Vec<_>>>()?.into(),
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(key, value)| Some((key.get_ref().clone().into_owned(), json(value.get_ref())?)))
+            .collect::<Option<serde_json::Map<_, _>>>()?
+            .into(),
+    })
 }

@@ -278,7 +278,7 @@ fn found(what: &str, name: &str, answer: nix::Result<Option<u32>>) -> Result<u32
         Ok(None) => {
             let kept = if what == "user" { "owner" } else { what };
             let hint =
-                format!("create it, write its number, or remove this setting to leave the file's {kept} as it is");
+                format!("create it, write a numeric ID, or remove this setting to leave the file's {kept} as it is");
             Err(ValueError::new(format!("there is no {what} {name:?} on this host"), hint))
         }
         Err(error) => {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config;
+use crate::config::zk_watcher;
 use crate::config::{Config, Each, Overrides, PathOverrides, Problems, Refused, TemplateConfig};
 use crate::decide::{Event, Needs, Plan, Planned, TemplatePlan};
 use crate::load::host::{Host, ThisHost};
@@ -31,6 +32,17 @@ pub struct ConfigSource {
     pub templates: Vec<String>,
     /// `run -- CMD`; empty if not given; `None` for commands that run no program.
     pub program: Option<Vec<String>>,
+    /// Only services are used: for `register`.
+    pub register: Option<RegisterSource>,
+}
+
+/// Where `register` gets its services from.
+#[derive(Debug, Clone)]
+pub enum RegisterSource {
+    /// The configuration, which may be an INI file of zk_watcher. The servers for an INI file.
+    File(String),
+    /// The variables of zk_watcher's container.
+    Environment,
 }
 
 /// A valid configuration with its templates.
@@ -64,14 +76,26 @@ impl Setup {
             paths: source.paths.clone(),
             program: source.program.clone(),
         };
-        let (mut config, warnings, written) = match &source.file {
-            Some(file) => match config::read(file, &overrides) {
-                Ok(loaded) => (loaded.config, loaded.warnings, loaded.digest),
-                Err(refused) => return Err(with_templates(refused, &host)),
+        let (mut config, warnings, written) = match registered(source, &overrides) {
+            Some(config) => {
+                let config = config?;
+                let warnings = source.file.as_deref().and_then(|file| zk_watcher::warning(file, &config));
+                (config, warnings.into_iter().collect(), 0)
+            }
+            None => match &source.file {
+                Some(file) => match config::read(file, &overrides) {
+                    Ok(loaded) => (loaded.config, loaded.warnings, loaded.digest),
+                    Err(refused) => return Err(with_templates(refused, &host)),
+                },
+                None => (Config::without_file(&overrides)?, Vec::new(), 0),
             },
-            None => (Config::without_file(&overrides)?, Vec::new(), 0),
         };
         config.add_flag_rosters(&source.rosters)?;
+        if source.register.is_some() {
+            config.keep_only_services(&source.paths);
+        }
+        let needs_host = config.services.iter().any(|service| service.host.is_none());
+        config.set_service_host(&if needs_host { host.full().fqdn } else { String::new() })?;
         config.add_flag_templates(&source.templates)?;
         let filters = filters(&config, &host, true);
         let library = match (filters, load_library(&config, &host)) {
@@ -173,6 +197,19 @@ impl Setup {
             templates.any(|it| *it.name == *name || (it.each.is_some() && is_or_has(&it.name, name)))
         };
         only.iter().map(String::as_str).filter(|name| !known(name)).collect()
+    }
+}
+
+/// The configuration of `register` if it is not TOML.
+fn registered(source: &ConfigSource, overrides: &Overrides) -> Option<Result<Config, Problems>> {
+    match source.register.as_ref()? {
+        RegisterSource::Environment => Some(zk_watcher::from_env(overrides)),
+        RegisterSource::File(server) => {
+            let file = source.file.as_ref()?;
+            // What cannot be read is a problem of the configuration.
+            let text = std::fs::read_to_string(file).ok().filter(|text| zk_watcher::is_ini(file, text))?;
+            Some(zk_watcher::read(file, &text.into(), server, overrides))
+        }
     }
 }
 

@@ -233,30 +233,19 @@ pick = "first"
 src = "a.tera"
 dest = "/etc/a"
 on_reload_failure = "retry"
-[[service]]
-name = "x"
-port = 1
 [status]
 listen = "127.0.0.1:9189"
 "#,
     ), @r#"
-    error: `service` is not supported by this version
-      --> rosterd.toml:10:3
-       |
-    10 | [[service]]
-       |   ^^^^^^^
-       |
-       = help: remove `service`: unsupported keys are never silently ignored
-
     error: `listen` is not supported by this version
-      --> rosterd.toml:14:1
+      --> rosterd.toml:11:1
        |
-    14 | listen = "127.0.0.1:9189"
+    11 | listen = "127.0.0.1:9189"
        | ^^^^^^
        |
        = help: remove `listen`: unsupported keys are never silently ignored
 
-    2 problems
+    1 problem
     "#);
 }
 

@@ -125,6 +125,7 @@ fn written_values_are_resolved() {
     insta::assert_snapshot!(home.stable(&plain.stable(&differences)), @r#"
     agent log_format: "text" → "json"
     agent name: "rosterd" → "rosterd-b"
+    agent on_stop: "deregister" → "keep"
     agent state_dir: "/var/lib/rosterd" → "/var/lib/rosterd-b"
     agent template_dir: "templates" → "templates"
     key settings format: "text" → "json"

@@ -188,7 +188,7 @@ group = "4294967295"
     6 | owner = "nobody-has-this-name"
       |         ^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: create it, write its number, or remove this setting to leave the file's owner as it is
+      = help: create it, write a numeric ID, or remove this setting to leave the file's owner as it is
 
     error: there is no group "nor-this" on this host
      --> rosterd.toml:7:9
@@ -196,7 +196,7 @@ group = "4294967295"
     7 | group = "nor-this"
       |         ^^^^^^^^^^
       |
-      = help: create it, write its number, or remove this setting to leave the file's group as it is
+      = help: create it, write a numeric ID, or remove this setting to leave the file's group as it is
 
     error: `owner` is -1, which is out of range
       --> rosterd.toml:11:9

@@ -419,7 +419,7 @@ src = "a.tera"
     9 | group = "nobody-has-this-group"
       |         ^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: create it, write its number, or remove this setting to leave the file's group as it is
+      = help: create it, write a numeric ID, or remove this setting to leave the file's group as it is
 
     error: `template` must be a list of tables, not a table
       --> rosterd.toml:10:1

@@ -22,6 +22,7 @@ fn the_host_is_determined_once_across_reloads_and_edits() {
         rosters: vec![],
         templates: vec![],
         program: None,
+        register: None,
     };
     let known = Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [192, 0, 2, 9].into() };
     let setup = Setup::load(&source, Some(&ThisHost::from(known))).unwrap();
