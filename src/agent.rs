@@ -9,15 +9,16 @@ use tokio::time::Interval;
 use tracing::debug;
 
 use crate::agent::supervisor::{Supervisor, SupervisorEvent};
-use crate::config::{self, TemplateConfig, delta};
+use crate::config::{self, OnStop, TemplateConfig, delta};
 use crate::control::{PendingRequest, Server};
-use crate::decide::{Event, Input, RunMode};
+use crate::decide::{Event, Input, Plan, RunMode};
 use crate::error::{Exit, Fatal};
 use crate::fswatch::dests::DestWatcher;
 use crate::fswatch::templates::TemplateWatcher;
 use crate::load::loader::{Load, Loaded, Loader};
 use crate::load::setup::{ConfigSource, Setup};
 use crate::log::emit;
+use crate::register::{Registrar, RegistrarEvent};
 use crate::state::lock::StateLock;
 
 mod driver;
@@ -63,7 +64,11 @@ enum Next {
     Request(PendingRequest),
     /// An event of the program that the agent runs.
     Program(SupervisorEvent),
+    /// An event of the services.
+    Service(RegistrarEvent),
     Stop(&'static str),
+    /// Stop, and leave the nodes of services to the next agent.
+    HandOver,
 }
 
 /// Runs the agent until TERM or INT, or until its program has ended for good. Returns the exit code, which may be the
@@ -99,11 +104,11 @@ pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Re
             Next::Loaded(loaded) => agent.apply_load(loaded).await,
             Next::Request(request) => agent.answer(request),
             Next::Program(event) => agent.supervise(event),
-            Next::Stop(signal) => {
-                emit(Event::AgentStopping { signal });
-                agent.supervisor.stop();
-            }
+            Next::Service(event) => agent.registrar.handle(event),
+            Next::Stop(signal) => agent.stop(signal, agent.setup.config.agent.on_stop == OnStop::Keep),
+            Next::HandOver => agent.hand_over(),
         }
+        agent.stop_program();
         if let Some(code) = agent.supervisor.exit_code() {
             break code;
         }
@@ -135,6 +140,9 @@ struct Agent {
     requests: RequestState,
     supervisor: Supervisor,
     refusals: Refusals,
+    registrar: Registrar,
+    /// The services are stopped, and the program was asked to end.
+    is_stopping: bool,
 }
 
 impl Agent {
@@ -152,6 +160,8 @@ impl Agent {
             supervisor: Supervisor::new(driver.started_at, driver.executor.input_sender()),
             loader: Loader::new(source),
             refusals: Refusals::default(),
+            registrar: Registrar::new(Some(&setup.config.agent.state_dir), driver.started_at),
+            is_stopping: false,
             setup: Arc::new(setup),
             driver,
             lock,
@@ -161,7 +171,7 @@ impl Agent {
         agent.setup.warn();
         emit(config_loaded(&agent.setup.config, None));
         emit_watched(&agent.setup.config, &plan);
-        agent.driver.registries.follow(&agent.setup.config.registries, &plan);
+        agent.follow(&plan);
         agent.restore_pause();
         agent.driver.executor.retry_unfinished();
         agent.supervisor.configure(agent.setup.config.exec.clone());
@@ -170,20 +180,54 @@ impl Agent {
     }
 
     async fn next(&mut self, signals: &mut Signals) -> Next {
-        let Signals { hup, term, int } = signals;
+        let Signals { hup, term, int, usr2 } = signals;
         tokio::select! {
             // What ends the agent comes first.
             biased;
             _ = term.recv() => Next::Stop("SIGTERM"),
             _ = int.recv() => Next::Stop("SIGINT"),
+            _ = usr2.recv() => Next::HandOver,
             _ = hup.recv() => Next::Load(Load::Everything),
             event = self.supervisor.next() => Next::Program(event),
             input = self.driver.next() => Next::Engine(input),
+            event = self.registrar.next() => Next::Service(event),
             _ = self.compact.tick() => Next::Compact,
             loaded = self.loader.loaded() => Next::Loaded(loaded),
             Some(request) = self.incoming.recv() => Next::Request(request),
             () = self.dest_watcher.due() => Next::CheckDrift,
             () = self.template_watcher.changed() => Next::Load(Load::Templates),
+        }
+    }
+
+    /// Follows the registries of a plan and of the services.
+    fn follow(&mut self, plan: &Plan) {
+        let config = &self.setup.config;
+        self.driver.registries.follow(&config.registries, plan, &Registrar::registries(config));
+        let registries = &self.driver.registries;
+        self.registrar.configure(config, |name| registries.link(name));
+    }
+
+    /// Stops the services, and then the program. A second call ends the wait for the services, or kills the program.
+    fn stop(&mut self, signal: &'static str, keep: bool) {
+        emit(Event::AgentStopping { signal });
+        if self.registrar.is_stopped() {
+            self.supervisor.stop();
+        }
+        self.registrar.stop(keep);
+    }
+
+    /// Stops the program once the services are stopped.
+    fn stop_program(&mut self) {
+        if self.registrar.is_stopped() && !self.is_stopping {
+            self.is_stopping = true;
+            self.supervisor.stop();
+        }
+    }
+
+    /// Leaves the nodes of services to the next agent. With a program, the signal is the program's.
+    fn hand_over(&mut self) {
+        if self.setup.config.exec.is_none() && !self.setup.config.services.is_empty() {
+            self.stop("SIGUSR2", true);
         }
     }
 
@@ -272,7 +316,7 @@ impl Agent {
         self.setup = Arc::new(setup);
         let plan = self.setup.plan(&[]);
         self.driver.executor.set_library(Arc::clone(&self.setup.library));
-        self.driver.registries.follow(&self.setup.config.registries, &plan);
+        self.follow(&plan);
         // After what is under way: a file that is being written is noted first.
         self.driver.executor.forget_unmanaged(self.setup.config.templates.clone());
         self.step_driver(Input::Configured(plan));
@@ -297,6 +341,10 @@ impl Agent {
                 Some(answer) = self.driver.answers.recv() => self.step(answer),
                 () = &mut grace => break,
             }
+        }
+        if !self.registrar.keeps_sessions() {
+            // A hanging file system must not delay the end.
+            let _ = tokio::time::timeout(GRACE, self.registrar.forget_sessions()).await;
         }
         self.driver.end().await;
         for (reload, debt) in self.driver.engine.pending_reloads() {

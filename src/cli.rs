@@ -15,7 +15,7 @@ use crate::config::{LogFormat, Overrides, PathOverrides, Problems, RegistryConfi
 use crate::control::PassRequest;
 use crate::decide::Event;
 use crate::error::{Exit, Fatal};
-use crate::load::setup::{ConfigSource, Setup};
+use crate::load::setup::{ConfigSource, RegisterSource, Setup};
 use crate::load::{host, setup};
 use crate::watch::{Registry, StateAccess};
 use crate::{agent, config, log, watch};
@@ -77,7 +77,7 @@ enum Command {
     Check,
     /// Show the state of the running agent
     Status(status::StatusArgs),
-    /// Explain the state of a template, roster or key of the running agent
+    /// Explain the state of a template, roster, key or service of the running agent
     Explain(agent_commands::ExplainArgs),
     /// Accept the held change of a roster, as shown by status or explain
     Accept(agent_commands::AcceptArgs),
@@ -85,6 +85,13 @@ enum Command {
     Pause(agent_commands::PauseArgs),
     /// Resume the replacement of files
     Resume,
+    /// Only register the services of this host while they are healthy, until SIGTERM or SIGINT
+    #[command(after_help = help::REGISTER)]
+    Register(RegisterArgs),
+    /// Keep a service deregistered until undrain, or for a given time
+    Drain(agent_commands::DrainArgs),
+    /// Bring a drained service back
+    Undrain(agent_commands::UndrainArgs),
     /// Print the members of a path
     #[command(after_help = help::GET)]
     Get(get::GetArgs),
@@ -100,13 +107,32 @@ struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+struct RegisterArgs {
+    /// The ZooKeeper servers for an INI file of zk_watcher: HOST:PORT,…[/chroot]
+    #[arg(short, long, value_name = "SERVERS", default_value = config::zk_watcher::SERVER)]
+    server: String,
+    /// Read one service from the environment variables of zk_watcher's container instead of a file
+    #[arg(long)]
+    from_env: bool,
+    /// Accepted for zk_watcher's command lines, without effect
+    #[arg(short, long, hide_short_help = true)]
+    verbose: bool,
+    /// Accepted for zk_watcher's command lines: log lines go to standard error, as for every command
+    #[arg(short = 'l', long, hide_short_help = true)]
+    syslog: bool,
+    /// Ignored, as in zk_watcher
+    #[arg(hide = true)]
+    rest: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 struct RenderArgs {
     #[command(flatten)]
     request: PassRequest,
     /// Render an additional template. No configuration file is needed with this option
     #[arg(long, value_name = "IN:OUT[:CMD]")]
     template: Vec<String>,
-    /// Add the members at a path for the templates of the command line, as the variable NAME
+    /// Make the members at a path available to the templates given with --template, as the variable NAME
     #[arg(long, value_name = "NAME=PATH", requires = "template")]
     roster: Vec<String>,
 }
@@ -178,10 +204,14 @@ fn dispatch(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
 async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
     let Cli { global, command } = cli;
     // A signal ends any other command.
-    let has_handlers = matches!(command, Command::Run(_) | Command::Render(_) | Command::Diff(_));
+    let has_handlers =
+        matches!(command, Command::Run(_) | Command::Register(_) | Command::Render(_) | Command::Diff(_));
     let blocked = has_handlers.then_some(blocked);
     let exit = match command {
         Command::Run(args) => return run(&global, args, blocked).await,
+        Command::Register(args) => return register(&global, args, blocked).await,
+        Command::Drain(args) => agent_commands::drain(&global, args).await,
+        Command::Undrain(args) => agent_commands::undrain(&global, args).await,
         Command::Render(RenderArgs { request, template, roster }) => {
             // The agent does not know the overrides of the command line.
             let alone = !template.is_empty() || global.registry().is_some();
@@ -210,6 +240,7 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
                 roster_count: config.rosters.len(),
                 key_count: config.keys.len(),
                 template_count: config.templates.len(),
+                service_count: config.services.len(),
             });
             Ok(Exit::Done)
         }
@@ -236,6 +267,17 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
 /// Runs the agent.
 async fn run(global: &Global, args: RunArgs, blocked: Option<BlockedSignals>) -> Result<u8, Fatal> {
     let source = ConfigSource { program: Some(args.program), ..global.source(vec![]) };
+    signals::drop_forwarded()?;
+    let Some((setup, signals)) = load_or_stop(&source, blocked).await? else {
+        return Ok(Exit::Done.code());
+    };
+    agent::run(source, setup, signals).await
+}
+
+/// Runs an agent that only registers services.
+async fn register(global: &Global, args: RegisterArgs, blocked: Option<BlockedSignals>) -> Result<u8, Fatal> {
+    let register = if args.from_env { RegisterSource::Environment } else { RegisterSource::File(args.server) };
+    let source = ConfigSource { register: Some(register), ..global.source(vec![]) };
     signals::drop_forwarded()?;
     let Some((setup, signals)) = load_or_stop(&source, blocked).await? else {
         return Ok(Exit::Done.code());
@@ -293,7 +335,8 @@ impl Global {
             None if !templates.is_empty() && !default.exists() => None,
             None => Some(default.to_owned()),
         };
-        ConfigSource { file, registry: self.registry(), paths: self.paths(), rosters: vec![], templates, program: None }
+        let (registry, paths) = (self.registry(), self.paths());
+        ConfigSource { file, registry, paths, rosters: vec![], templates, program: None, register: None }
     }
 
     /// The overrides from the environment and the command line, for commands that only read the configuration.

@@ -18,6 +18,7 @@
 //! - [`state`]: what is kept across restarts: the journal, last known-good members, owned files, the lock
 //! - [`fswatch`]: watches on templates and destinations
 //! - [`control`]: the control socket, its protocol and its client
+//! - [`register`]: the services of this host: their checks, and their nodes in the registry
 //! - [`report`]: the engine's report in words: `status` and `explain`
 //! - [`log`]: one line for each event, and the stream of events
 //! - [`error`]: errors that end the program, and errors that are retried; exit codes
@@ -48,6 +49,7 @@ mod load;
 mod log;
 mod model;
 mod payload;
+mod register;
 mod render;
 mod report;
 mod state;

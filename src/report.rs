@@ -6,5 +6,6 @@ pub mod explain;
 pub mod health;
 pub mod program;
 pub mod screen;
+pub mod services;
 pub mod status;
 pub mod words;

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -18,17 +19,20 @@ use crate::config::{RegistryConfig, RegistryUrl};
 use crate::error::Setback;
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::{Reading, RegistryEvent};
+use crate::zk::Connection;
 
 mod cache;
 pub mod directory;
 mod dirty;
 mod event_sender;
+pub mod own_nodes;
 pub mod registries;
 #[cfg(test)]
 mod tests;
 pub mod zookeeper;
 
 pub use directory::Directory;
+use own_nodes::OwnNodes;
 pub use zookeeper::ZooKeeper;
 
 /// The most nodes in one subject. A subject with more is unreadable, which bounds the memory that a runaway writer can
@@ -103,6 +107,34 @@ pub struct Node {
     /// Its children by name, sorted bytewise, or why they cannot be listed. Descendants of children are present only
     /// after a recursive read.
     pub children: Result<Vec<(String, Node)>, Arc<str>>,
+}
+
+/// The session of a registry, for whoever registers nodes in it.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The current connection.
+    pub connection: watch::Receiver<Option<Connection>>,
+    /// Records which of the registered nodes were changed.
+    pub own_nodes: Arc<OwnNodes>,
+    /// When the registry is no longer followed, its session is left alive.
+    pub keeps_session: Arc<AtomicBool>,
+}
+
+/// The registry of a configuration, with its session. With `continues`, that is the one that an earlier process saved.
+pub fn open_with_session(
+    config: &RegistryConfig,
+    state: &StateAccess,
+    continues: bool,
+) -> (Arc<dyn Registry>, Option<Link>) {
+    match &config.url {
+        RegistryUrl::ZooKeeper { .. } => {
+            let registry = ZooKeeper::new(config.clone(), state.clone());
+            let registry = if continues { registry.continuing_session() } else { registry };
+            let link = registry.link();
+            (Arc::new(registry), Some(link))
+        }
+        RegistryUrl::Directory(_) => (open(config, state), None),
+    }
 }
 
 /// The registry of a configuration. It contacts nothing before it is followed or read.

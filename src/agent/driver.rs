@@ -52,10 +52,12 @@ impl Driver {
             (Some(state_dir), Access::ReadWrite) => StateAccess::ReadWrite(state_dir),
             (Some(state_dir), Access::ReadOnly) => StateAccess::ReadOnly(state_dir),
         };
+        let registries = Registries::new(keep);
+        let registries = if pace == RunMode::Continuous { registries.with_services() } else { registries };
         let mut driver = Self {
             engine: Engine::new(pace, &setup.host.name, saved),
             executor,
-            registries: Registries::new(keep),
+            registries,
             passes: Passes::default(),
             answers,
             last_good: last_good.filter(|_| access == Access::ReadWrite),

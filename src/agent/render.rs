@@ -1,5 +1,6 @@
 //! `render` and `diff`: by the running agent, or with an engine in this process.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -161,7 +162,7 @@ async fn render_alone(
     if request.dry_run {
         driver.executor.write_nothing();
     }
-    driver.registries.follow(&setup.config.registries, &plan);
+    driver.registries.follow(&setup.config.registries, &plan, &BTreeSet::new());
     driver.passes.start(request.clone(), &plan, None);
     let unfinished = tokio::select! {
         unfinished = complete(&mut driver, plan) => Some(unfinished),

@@ -17,6 +17,7 @@ use crate::report::context::Context;
 use crate::report::explain::{explain, names};
 use crate::report::status::Status;
 use crate::report::words::field;
+use crate::state::drains::Drain;
 use crate::state::pause::Pause;
 use crate::text::time::{Zone, to_come, utc};
 
@@ -89,6 +90,8 @@ impl Agent {
             RequestBody::Accept { roster } => self.accept(&roster, uid),
             RequestBody::Pause { length, reason } => return self.pause(length, reason, uid, answer),
             RequestBody::Resume => return self.resume(uid, answer),
+            RequestBody::Drain { service, length, reason } => self.drain(&service, length, reason, uid),
+            RequestBody::Undrain { service } => self.undrain(&service),
             RequestBody::Render { state_dir, fingerprint, request } => {
                 return self.render(&state_dir, fingerprint, request, answer);
             }
@@ -104,15 +107,17 @@ impl Agent {
             pause: self.requests.pause.clone(),
             program: self.supervisor.report(),
             refused: self.refusals.all(),
+            services: self.registrar.report(),
         }
     }
 
     fn explain(&mut self, name: &str, uid: u32) -> Answer {
         let mut report = self.driver.engine.report(self.driver.now());
-        let Some(text) = explain(&report, name, &self.report_context()) else {
-            let known: Vec<&str> = names(&report).into_iter().collect();
+        let context = self.report_context();
+        let Some(text) = explain(&report, name, &context) else {
+            let known: Vec<&str> = names(&report, &context).into_iter().collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            let text = format!("no template, roster or key is named {}; known names: {known}", field(name));
+            let text = format!("no template, roster, key or service is named {}; known names: {known}", field(name));
             return Answer::failed(Exit::Usage, text);
         };
         // The explanation of a template does not show what `accept` would change.
@@ -151,6 +156,34 @@ impl Agent {
             Some(why) => Answer::failed(Exit::Held, format!("{name} is still partly held: {}", field(&why))),
             None => Answer::done(format!("{name}: accepted; the held view is in use now\n")),
         }
+    }
+
+    fn drain(&mut self, service: &str, length: Option<Duration>, reason: Option<String>, uid: u32) -> Answer {
+        let now = SystemTime::now();
+        let drain = Drain::new(now, length, reason, uid);
+        let left = drain.left(now);
+        if !self.registrar.drain(service, drain) {
+            return self.no_service(service);
+        }
+        let end = left.map(|left| to_come(now + left, now, &Zone::system()));
+        let end = end.map_or_else(|| format!("until `rosterd undrain {service}`"), |end| format!("until {end}"));
+        Answer::done(format!("{service}: drained {end}\n"))
+    }
+
+    fn undrain(&mut self, service: &str) -> Answer {
+        if !self.registrar.names().any(|name| name == service) {
+            return self.no_service(service);
+        }
+        let was = self.registrar.undrain(service);
+        let text =
+            if was { "no longer drained; registered again while it is up" } else { "not drained: nothing to do" };
+        Answer::done(format!("{service}: {text}\n"))
+    }
+
+    fn no_service(&self, name: &str) -> Answer {
+        let known: Vec<&str> = self.registrar.names().collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Answer::failed(Exit::Usage, format!("no service is named {}; known services: {known}", field(name)))
     }
 
     fn pause(&mut self, length: Duration, reason: Option<String>, uid: u32, answer: oneshot::Sender<Answer>) {

@@ -39,6 +39,8 @@ pub struct Signals {
     pub hup: Signal,
     pub term: Signal,
     pub int: Signal,
+    /// Stops an agent with services, whose nodes stay for the next one. Also forwarded.
+    pub usr2: Signal,
 }
 
 impl Signals {
@@ -48,7 +50,7 @@ impl Signals {
     /// The system refuses.
     pub fn new() -> Result<Self, Fatal> {
         let [hup, term, int] = OWN.map(listen);
-        Ok(Self { hup: hup?, term: term?, int: int? })
+        Ok(Self { hup: hup?, term: term?, int: int?, usr2: listen(Number::SIGUSR2)? })
     }
 
     /// Returns on TERM and INT, with the name.

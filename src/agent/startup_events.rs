@@ -9,7 +9,8 @@ use crate::log::emit;
 /// The event for a new configuration. `changes` is the number of differences from the previous one.
 pub fn config_loaded(config: &Config, changes: Option<usize>) -> Event {
     let (roster_count, key_count) = (config.rosters.len(), config.keys.len());
-    Event::ConfigLoaded { roster_count, key_count, template_count: config.templates.len(), changes }
+    let (template_count, service_count) = (config.templates.len(), config.services.len());
+    Event::ConfigLoaded { roster_count, key_count, template_count, service_count, changes }
 }
 
 /// Emits what is watched and which files are managed.

@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// The command line of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The name of a template, roster or key
+    /// The name of a template, roster, key or service
     name: String,
 }
 
@@ -42,10 +42,30 @@ pub struct PauseArgs {
     reason: Option<String>,
 }
 
+/// The command line of `drain`.
+#[derive(Debug, Args)]
+pub struct DrainArgs {
+    /// The name of the service
+    service: String,
+    /// How long [default: until undrain]
+    #[arg(long = "for", value_name = "DURATION", value_parser = length)]
+    length: Option<Duration>,
+    /// The reason, shown by status and explain
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// The command line of `undrain`.
+#[derive(Debug, Args)]
+pub struct UndrainArgs {
+    /// The name of the service
+    service: String,
+}
+
 fn length(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("the pause must be longer than 0".to_owned()),
-        length if length > MAX_PAUSE => Err("the pause must not be longer than a year".to_owned()),
+        Duration::ZERO => Err("it must be longer than 0".to_owned()),
+        length if length > MAX_PAUSE => Err("it must not be longer than a year".to_owned()),
         length => Ok(length),
     }
 }
@@ -69,6 +89,18 @@ pub async fn pause(global: &Global, args: PauseArgs) -> Result<Exit, Fatal> {
 /// Runs `resume`.
 pub async fn resume(global: &Global) -> Result<Exit, Fatal> {
     print_message(send(global, RequestBody::Resume).await?)
+}
+
+/// Runs `drain`.
+pub async fn drain(global: &Global, args: DrainArgs) -> Result<Exit, Fatal> {
+    let DrainArgs { service, length, reason } = args;
+    let reason = reason.filter(|reason| !reason.trim().is_empty());
+    print_message(send(global, RequestBody::Drain { service, length, reason }).await?)
+}
+
+/// Runs `undrain`.
+pub async fn undrain(global: &Global, args: UndrainArgs) -> Result<Exit, Fatal> {
+    print_message(send(global, RequestBody::Undrain { service: args.service }).await?)
 }
 
 /// Sends a request to the agent that the command line or the configuration selects.

@@ -26,6 +26,17 @@ Exit codes:
    5  another agent has locked the state directory
   78  invalid configuration or templates";
 
+/// For `register`.
+pub const REGISTER: &str = "\
+Examples:
+  rosterd register
+  rosterd register -c /etc/zk/config.cfg -s zk1:2181,zk2:2181
+
+Exit codes:
+   0  stopped by SIGTERM, SIGINT or SIGUSR2
+   5  another agent has locked the state directory
+  78  invalid configuration";
+
 /// For `render`.
 pub const RENDER: &str = "\
 Examples:

@@ -56,6 +56,20 @@ pub enum RequestBody {
     },
     /// End the pause.
     Resume,
+    /// Take a service out.
+    Drain {
+        /// Its name.
+        service: String,
+        /// For how long; until [`RequestBody::Undrain`] if `None`.
+        length: Option<Duration>,
+        /// The reason, for status and explain.
+        reason: Option<String>,
+    },
+    /// Bring a service back.
+    Undrain {
+        /// Its name.
+        service: String,
+    },
     /// Run one pass.
     Render {
         /// The state directory of the pass. An agent with another one declines.

@@ -20,7 +20,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use schema::{Field, Hex, Kind, Severity};
+pub use schema::{Field, Hex, Kind, SessionNumber, Severity};
 
 use schema::events;
 
@@ -50,6 +50,21 @@ events! {
     ServersLearned = servers_learned Info "server list received from Exhibitor" { registry: Name, servers: Vec<String> }
     ExhibitorUnreachable = exhibitor_unreachable Warn "no Exhibitor answered; using the known servers" { registry: Name, reason: String }
     NodeSkipped = node_skipped Warn "file skipped" { file: PathBuf, reason: Words }
+
+    // Services.
+    ServiceUp = service_up Info "service is up" { service: Name }
+    ServiceDown = service_down Warn "service is down" { service: Name, reason: String }
+    Registered = registered Info "service registered" { service: Name, path: String }
+    RegistrationUpdated = registration_updated Info "registered node updated" { service: Name, path: String }
+    Deregistered = deregistered Info "service deregistered" { service: Name, path: String }
+    TakenOver = taken_over Info "node of an earlier session taken over" { service: Name, path: String, owner: SessionNumber }
+    ForeignNode = foreign_node Warn "not registered; the node exists and is not this agent's" { service: Name, path: String, owner: SessionNumber }
+    RegistrationDisputed = registration_disputed Warn "registered node changed by another client; restored" { service: Name, path: String, reason: Words }
+    RegistrationFailed = registration_failed Error "service cannot be registered" { service: Name, path: String, reason: String, retry_in_s: u64 }
+    SessionContinued = session_continued Info "session of the previous run continued" { registry: Name, session: SessionNumber }
+    ServiceDrained = service_drained Warn "service drained; deregistered until the drain ends" { service: Name, uid: u32, reason: Option<String> }
+    ServiceUndrained = service_undrained Info "drain ended" { service: Name }
+    ServiceDataFailed = service_data_failed Warn "data_cmd failed; its previous output, if any, stays in use" { service: Name, reason: String }
 
     // Templates and their files.
     TemplateLoaded = template_loaded Info "managing file" { template: Name, dest: PathBuf }
@@ -114,8 +129,8 @@ events! {
     AgentStopping = agent_stopping Info "agent stopping" { signal: Words }
     AgentStopped = agent_stopped Info "agent stopped" {}
     ShutdownTimedOut = shutdown_timed_out Warn "shutdown did not finish within the time limit" { limit_s: u64 }
-    ConfigLoaded = config_loaded Info "configuration loaded" { roster_count: usize, key_count: usize, template_count: usize, changes: Option<usize> }
-    ConfigValid = config_valid Info "configuration is valid" { roster_count: usize, key_count: usize, template_count: usize }
+    ConfigLoaded = config_loaded Info "configuration loaded" { roster_count: usize, key_count: usize, template_count: usize, service_count: usize, changes: Option<usize> }
+    ConfigValid = config_valid Info "configuration is valid" { roster_count: usize, key_count: usize, template_count: usize, service_count: usize }
     ConfigChanged = config_changed Info "configuration changed" { change: String }
     DirectoryTrusted = directory_trusted Info "directory is trusted; its permissions are not checked" { dir: PathBuf }
     ConfigWarning = config_warning Warn "configuration warning" { reason: String }

@@ -12,6 +12,7 @@ use crate::model::node_path::NodePath;
 use crate::payload::{Format, NotAMember};
 
 mod program;
+mod service;
 
 pub use super::accept::{Change, HeldView};
 pub use super::freshness::Freshness;
@@ -20,6 +21,7 @@ pub use super::isolate::MemberRef;
 pub use super::publication::{Failure, RosterValue, SlottedMember, Stage};
 pub use crate::model::quarantine::Quarantine;
 pub use program::{AfterStop, ProgramReport, ProgramState};
+pub use service::{DrainReport, NodeState, ServiceHealth, ServiceReport};
 
 /// The state of the engine at one moment. Each map is by name.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::config::Problems;
 use crate::decide::Moment;
-use crate::decide::report::{ProgramReport, Report};
+use crate::decide::report::{ProgramReport, Report, ServiceReport};
 use crate::state::pause::Pause;
 use crate::text::time::{Zone, past, to_come, utc};
 
@@ -20,7 +20,8 @@ pub struct Clock<'a> {
 }
 
 impl Clock<'_> {
-    fn at(&self, moment: Moment) -> SystemTime {
+    /// A moment on the wall clock.
+    pub fn at(&self, moment: Moment) -> SystemTime {
         let after = moment.since(self.now);
         let before = self.now.since(moment);
         self.wall.checked_add(after).and_then(|wall| wall.checked_sub(before)).unwrap_or(self.wall)
@@ -55,6 +56,8 @@ pub struct Context {
     pub program: Option<ProgramReport>,
     /// What was refused since it was last loaded.
     pub refused: Vec<Refusal>,
+    /// The services of this host.
+    pub services: Vec<ServiceReport>,
 }
 
 impl Context {
@@ -97,7 +100,7 @@ impl Refusal {
             // A file that cannot be read has no lines.
             if it.text.is_empty() { file.to_string() } else { format!("{file}:{}", it.line()) }
         });
-        let reason = first.map(|it| it.message.clone()).unwrap_or_default();
+        let reason = first.map(|it| it.message.trim_end_matches('.').to_owned()).unwrap_or_default();
         Self { part, since, place, reason, problems: problems.len() }
     }
 }

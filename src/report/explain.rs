@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::conditions::{Condition, key_conditions, refused, roster_conditions, template_conditions};
 use super::context::Context;
+use super::services;
 use super::words::{field, line};
 use crate::config::Order;
 use crate::decide::report::{
@@ -16,7 +17,7 @@ use crate::text::one_line;
 /// The maximum number of items in a list. `ls` has no limit.
 const NAMED: usize = 500;
 
-/// Explains the template of this name, else the roster, else the key; `None` if there is none.
+/// Explains the template of this name, else the roster, else the key, else the service; `None` if there is none.
 pub fn explain(report: &Report, name: &str, context: &Context) -> Option<String> {
     if let Some(it) = report.templates.get(name) {
         return Some(template(report, it, context));
@@ -24,13 +25,17 @@ pub fn explain(report: &Report, name: &str, context: &Context) -> Option<String>
     if let Some(it) = report.rosters.get(name) {
         return Some(roster(report, it, context));
     }
-    report.keys.get(name).map(|it| key(report, it, context))
+    if let Some(it) = report.keys.get(name) {
+        return Some(key(report, it, context));
+    }
+    let service = context.services.iter().find(|it| it.name == name)?;
+    Some(services::explain(service, &context.clock(report)))
 }
 
 /// The names that can be explained.
-pub fn names(report: &Report) -> BTreeSet<&str> {
+pub fn names<'a>(report: &'a Report, context: &'a Context) -> BTreeSet<&'a str> {
     let all = report.templates.keys().chain(report.rosters.keys()).chain(report.keys.keys());
-    all.map(|name| &**name).collect()
+    all.map(|name| &**name).chain(context.services.iter().map(|it| &*it.name)).collect()
 }
 
 /// Writes conditions, a line each. A command's output follows on indented lines.

@@ -6,6 +6,7 @@ use super::conditions::{
     Condition, Health, key_conditions, own_conditions, refused, reload_condition, roster_conditions,
 };
 use super::context::Context;
+use super::services;
 use super::words::field;
 use crate::decide::report::{ProgramState, Report, TemplateReport};
 use crate::log::{cut, plain};
@@ -53,6 +54,9 @@ fn all(report: &Report, context: &Context) -> Vec<(Option<String>, Condition)> {
             own.push(Condition { text: "not rendered yet".to_owned(), blocking: true, health: Health::Warning });
         }
         all.extend(own.into_iter().map(|condition| (Some(format!("template {name}")), condition)));
+    }
+    for it in &context.services {
+        all.push((Some(format!("service {}", it.name)), services::condition(it, clock)));
     }
     for (command, it) in &report.reloads {
         let names: Vec<&str> = it.templates.iter().map(|name| &**name).collect();

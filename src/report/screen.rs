@@ -57,6 +57,10 @@ impl Screen {
         status.rosters.iter().for_each(|it| self.roster(&mut out, it));
         status.keys.iter().for_each(|it| self.key(&mut out, it));
         status.templates.iter().for_each(|it| self.template(&mut out, it));
+        for it in &status.services {
+            let _ = write!(out, "service {} {}: ", it.name, field(&it.node));
+            reason(&mut out, "", &it.text);
+        }
         out
     }
 
@@ -133,7 +137,7 @@ impl Screen {
             let _ = writeln!(out, "  {}", line(&reload.text));
         }
         if let Some(why) = &it.waiting_for {
-            reason(out, why);
+            reason(out, "  ", why);
             let _ = writeln!(out, "  details: rosterd explain {}", field(&it.name));
         }
     }
@@ -149,9 +153,9 @@ fn freshness(fresh: bool, age_s: Option<u64>) -> String {
 }
 
 /// Writes a reason, with the last lines of a command's output.
-fn reason(out: &mut String, why: &str) {
+fn reason(out: &mut String, indent: &str, why: &str) {
     let mut lines = why.lines();
-    let _ = writeln!(out, "  {}", line(lines.next().unwrap_or_default()));
+    let _ = writeln!(out, "{indent}{}", line(lines.next().unwrap_or_default()));
     let output: Vec<&str> = lines.collect();
     let left = output.len().saturating_sub(OUTPUT_LINES);
     if left > 0 {

@@ -15,6 +15,7 @@ use super::conditions::{self, Condition, Health, reload_condition, template_cond
 use super::context::{Clock, Context, Part, Refusal};
 use super::health::HealthStatus;
 use super::program::ProgramStatus;
+use super::services::{self, ServiceStatus};
 use super::words;
 
 /// The output of `status --json`. Times are RFC 3339 in UTC.
@@ -44,8 +45,8 @@ pub struct Status {
     pub keys: Vec<KeyStatus>,
     /// Every template.
     pub templates: Vec<TemplateStatus>,
-    /// Local services; none in this version.
-    pub services: Vec<serde_json::Value>,
+    /// The services of this host.
+    pub services: Vec<ServiceStatus>,
 }
 
 /// A load that was refused.
@@ -260,7 +261,7 @@ impl Status {
             rosters: report.rosters.values().map(|it| roster(it, clock)).collect(),
             keys: report.keys.values().map(|it| key(it, clock)).collect(),
             templates: report.templates.values().map(|it| template(report, it, context)).collect(),
-            services: Vec::new(),
+            services: context.services.iter().map(|it| services::status(it, clock)).collect(),
         }
     }
 }

@@ -83,3 +83,9 @@ fn formattable(time: SystemTime) -> SystemTime {
     let year_9999 = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     time.clamp(SystemTime::UNIX_EPOCH, year_9999)
 }
+
+/// A time as `2026-11-20 10:07:29` in the zone of this host.
+pub fn local_datetime(time: SystemTime) -> String {
+    let Ok(stamp) = Timestamp::try_from(formattable(time)) else { return String::new() };
+    stamp.to_zoned_datetime(Zone::system().0).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}

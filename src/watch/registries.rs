@@ -14,7 +14,7 @@ use crate::log::emit;
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{RegistryEvent, Update};
 use crate::watch;
-use crate::watch::{Registry, StateAccess, Subjects};
+use crate::watch::{Link, Registry, StateAccess, Subjects};
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +34,8 @@ pub struct Registries {
     events: mpsc::Receiver<(u64, RegistryEvent)>,
     tasks: TaskTracker,
     state: StateAccess,
+    /// Sessions of an earlier process are continued, and told to whoever registers nodes.
+    has_services: bool,
 }
 
 #[derive(Debug)]
@@ -45,6 +47,8 @@ struct Running {
     /// How often the subjects changed. Subjects added by the last change have this number.
     changes: u64,
     stop: CancellationToken,
+    /// Its session, for services.
+    link: Option<Link>,
 }
 
 impl Running {
@@ -70,13 +74,36 @@ impl Registries {
     /// No registries yet. They use the state directory as `state` says.
     pub fn new(state: StateAccess) -> Self {
         let (out, events) = mpsc::channel(QUEUE);
-        Self { running: BTreeMap::new(), next_generation: 0, out, events, tasks: TaskTracker::new(), state }
+        Self {
+            running: BTreeMap::new(),
+            next_generation: 0,
+            out,
+            events,
+            tasks: TaskTracker::new(),
+            state,
+            has_services: false,
+        }
+    }
+
+    /// Sessions of an earlier process are continued. Only the agent may do that: to close such a session deletes its nodes.
+    #[must_use]
+    pub fn with_services(self) -> Self {
+        Self { has_services: true, ..self }
+    }
+
+    /// The session of a registry that is followed.
+    pub fn link(&self, name: &str) -> Option<Link> {
+        self.running.get(name)?.link.clone()
     }
 
     /// Follows exactly the subjects of the plan. A registry that did not change keeps its session, and a subject that
     /// did not change keeps its watch.
-    pub fn follow(&mut self, configs: &[Arc<RegistryConfig>], plan: &Plan) {
-        let wanted = subjects(plan);
+    /// The registries of services are followed without subjects, too.
+    pub fn follow(&mut self, configs: &[Arc<RegistryConfig>], plan: &Plan, of_services: &BTreeSet<Arc<str>>) {
+        let mut wanted = subjects(plan);
+        for name in of_services {
+            wanted.entry(Arc::clone(name)).or_default();
+        }
         self.running.retain(|name, running| {
             let is_same = configs.contains(&running.config) && wanted.contains_key(name);
             if !is_same {
@@ -91,24 +118,24 @@ impl Registries {
             if let Some(running) = self.running.get_mut(&config.name) {
                 running.set_subjects(wanted);
             } else {
-                self.start(config, wanted);
+                self.start(config, wanted, of_services.contains(&config.name));
             }
         }
     }
 
-    fn start(&mut self, config: &Arc<RegistryConfig>, wanted: &BTreeSet<Subject>) {
+    fn start(&mut self, config: &Arc<RegistryConfig>, wanted: &BTreeSet<Subject>, is_of_services: bool) {
         self.next_generation += 1;
         let generation = self.next_generation;
         let (subjects, receiver) = channel::channel(wanted.iter().map(|subject| (subject.clone(), 0)).collect());
         let (sender, mut events) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        self.tasks.spawn(supervise(
-            watch::open(config, &self.state),
-            Arc::clone(&config.name),
-            receiver,
-            sender,
-            stop.clone(),
-        ));
+        let (registry, link) = if self.has_services {
+            // Without services, nobody would delete the nodes of that session.
+            watch::open_with_session(config, &self.state, is_of_services)
+        } else {
+            (watch::open(config, &self.state), None)
+        };
+        self.tasks.spawn(supervise(registry, Arc::clone(&config.name), receiver, sender, stop.clone()));
         let out = self.out.clone();
         self.tasks.spawn(async move {
             while let Some(event) = events.recv().await {
@@ -117,7 +144,7 @@ impl Registries {
                 }
             }
         });
-        let running = Running { config: Arc::clone(config), generation, subjects, changes: 0, stop };
+        let running = Running { config: Arc::clone(config), generation, subjects, changes: 0, stop, link };
         self.running.insert(Arc::clone(&config.name), running);
     }
 

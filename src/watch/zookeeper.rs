@@ -19,10 +19,12 @@ use crate::error::Setback;
 use crate::log::emit;
 use crate::model::node_path::NodePath;
 use crate::model::registry_event::{RegistryEvent, Unreachable};
-use crate::zk::Connection;
+use crate::state::session::SavedSession;
+use crate::zk::{Connection, SessionId};
 
 use super::event_sender::EventSender;
-use super::{BoxFuture, Node, RESYNC_INTERVAL, Registry, StateAccess, Subjects};
+use super::own_nodes::OwnNodes;
+use super::{BoxFuture, Link, Node, RESYNC_INTERVAL, Registry, StateAccess, Subjects};
 
 use connect::Connected;
 use follower::{Context, FollowEnd, Follower};
@@ -58,12 +60,53 @@ pub struct ZooKeeper {
     is_old: AtomicBool,
     /// How often everything is checked without an event.
     check_interval: Duration,
+    /// Tells the current connection to whoever registers nodes.
+    connection: watch::Sender<Option<Connection>>,
+    own_nodes: Arc<OwnNodes>,
+    keeps_session: Arc<AtomicBool>,
+    /// Continues the session that an earlier process saved.
+    continues_session: bool,
 }
 
 impl ZooKeeper {
     /// An ensemble that is not contacted yet.
     pub fn new(config: RegistryConfig, state: StateAccess) -> Self {
-        Self { config, state, is_old: AtomicBool::new(false), check_interval: RESYNC_INTERVAL }
+        Self {
+            config,
+            state,
+            is_old: AtomicBool::new(false),
+            check_interval: RESYNC_INTERVAL,
+            connection: watch::Sender::new(None),
+            own_nodes: Arc::default(),
+            keeps_session: Arc::default(),
+            continues_session: false,
+        }
+    }
+
+    /// Continues the session that an earlier process saved.
+    #[must_use]
+    pub fn continuing_session(self) -> Self {
+        Self { continues_session: true, ..self }
+    }
+
+    /// Its session, for whoever registers nodes in it.
+    pub fn link(&self) -> Link {
+        let (own_nodes, keeps_session) = (Arc::clone(&self.own_nodes), Arc::clone(&self.keeps_session));
+        Link { connection: self.connection.subscribe(), own_nodes, keeps_session }
+    }
+
+    /// The session that an earlier process saved.
+    fn saved_session(&self) -> Session {
+        let mut session = Session::default();
+        if let (true, StateAccess::ReadWrite(state_dir)) = (self.continues_session, &self.state) {
+            // A file that cannot be read is logged by the registrar.
+            let saved =
+                SavedSession::load(&SavedSession::file(state_dir, &self.config.name), &self.config.url.to_string());
+            if let Some((id, password, timeout)) = saved.ok().and_then(|saved| saved.session()) {
+                session.set_id(SessionId::saved(id, password, timeout));
+            }
+        }
+        session
     }
 
     fn mode(&self) -> Mode {
@@ -78,7 +121,8 @@ impl ZooKeeper {
         let mut client = Client {
             registry: self,
             servers: Servers::new(&self.config, &self.state),
-            session: Session::default(),
+            session: self.saved_session(),
+            is_first: true,
             subscriptions: Subscriptions::default(),
             events: &events,
             lost: None,
@@ -94,9 +138,14 @@ impl ZooKeeper {
                 events: &events,
                 check_interval: self.check_interval,
             };
+            self.connection.send_replace(Some(connection.clone()));
             let follower = Follower::new(connection.clone(), tracker, self.mode(), is_resumed, context);
-            let Some(end) = until_stopped(&stop, &events, follower.run(&mut subjects)).await else {
-                connection.close().await;
+            let end = until_stopped(&stop, &events, follower.run(&mut subjects)).await;
+            self.connection.send_replace(None);
+            let Some(end) = end else {
+                if !self.keeps_session.load(Ordering::Relaxed) {
+                    connection.close().await;
+                }
                 return;
             };
             if until_stopped(&stop, &events, client.disconnected(end, &connection)).await.is_none() {
@@ -123,6 +172,8 @@ struct Client<'a> {
     session: Session,
     subscriptions: Subscriptions,
     events: &'a EventSender,
+    /// No connection was there yet. A session is an earlier process's then, of which nothing is known here.
+    is_first: bool,
     /// Why the last connection was lost.
     lost: Option<String>,
     /// What the servers answered in the last round of tries.
@@ -135,14 +186,20 @@ impl Client<'_> {
     /// Tries every address once, after a pause if one is due.
     async fn connect(&mut self) -> Connected {
         sleep(self.session.pause()).await;
-        let connected = connect::connect(&self.registry.config, &mut self.servers, &mut self.session).await;
-        match &connected {
+        let own_nodes = &self.registry.own_nodes;
+        let mut connected =
+            connect::connect(&self.registry.config, &mut self.servers, &mut self.session, own_nodes).await;
+        match &mut connected {
             Connected::Yes { connection, is_resumed, .. } => {
+                *is_resumed &= !std::mem::take(&mut self.is_first);
                 tracing::debug!(server = connection.server(), is_resumed, "connected");
                 let expired = std::mem::take(&mut self.expired);
                 if !expired.is_empty() {
                     self.report_unreachable(expired, false).await;
                 }
+            }
+            Connected::SessionExpired(_) if self.is_first => {
+                self.session.skip_pause();
             }
             Connected::SessionExpired(reasons) => {
                 self.session.skip_pause();

@@ -105,7 +105,7 @@ fn status_has_what_scripts_rely_on() {
     assert!(explain(&site, "web").contains("    10.0.0.1:80\n    10.0.0.2:80\n"));
     let nobody = site.run(&["explain", "nobody"]);
     let said = nobody.expect(64).stderr();
-    assert_eq!(said, "rosterd: no template, roster or key is named nobody; known names: list, web\n");
+    assert_eq!(said, "rosterd: no template, roster, key or service is named nobody; known names: list, web\n");
     assert!(agent.stop().success());
     assert!(!site.path("agent.sock").exists(), "removed at the end");
 }

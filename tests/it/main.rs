@@ -28,6 +28,7 @@ mod not_members;
 mod once;
 mod puppet;
 mod quickstart;
+mod register;
 mod reloads;
 mod selection;
 mod signals;

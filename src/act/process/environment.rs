@@ -24,15 +24,20 @@ pub struct Variables<'a> {
     pub changed: &'a str,
 }
 
-/// A clean environment: PATH and LANG, then what the template sets, then the `ROSTERD_*` variables.
-pub fn environment(template: &BTreeMap<String, String>, variables: &Variables<'_>) -> Environment {
+/// A clean environment: PATH and LANG.
+pub fn clean() -> Environment {
     let inherited = |name: &str, default: &str| {
         std::env::var_os(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.into())
     };
-    let mut all = Environment::from([
+    Environment::from([
         ("PATH".to_owned(), inherited("PATH", DEFAULT_PATH)),
         ("LANG".to_owned(), inherited("LANG", DEFAULT_LANG)),
-    ]);
+    ])
+}
+
+/// A clean environment, then what the template sets, then the `ROSTERD_*` variables.
+pub fn environment(template: &BTreeMap<String, String>, variables: &Variables<'_>) -> Environment {
+    let mut all = clean();
     all.extend(template.iter().map(|(name, value)| (name.clone(), value.into())));
     let own_variables = [
         ("ROSTERD_TEMPLATE", variables.template),

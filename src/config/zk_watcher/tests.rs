@@ -96,7 +96,7 @@ fn the_variables_of_the_container_are_read() {
         ("CMD", "", "$CMD is not set"),
         ("SVC_PORT", "http", "`service_port` is \"http\""),
         ("ZK_PATH", "x", "starts with /"),
-        ("REFRESH", "soon", "not a number of seconds"),
+        ("REFRESH", "soon", "it must be a whole number of seconds"),
         ("DRAIN_TIME", "-1", "must be numbers of seconds"),
     ] {
         let mut changed = all.to_vec();

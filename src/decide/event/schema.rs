@@ -50,6 +50,16 @@ impl Field for Hex {
     }
 }
 
+/// The number of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionNumber(pub i64);
+
+impl Field for SessionNumber {
+    fn value(&self) -> Value {
+        Value::from(format!("{:#x}", self.0))
+    }
+}
+
 impl Field for Zxid {
     fn value(&self) -> Value {
         Value::from(format!("{:#x}", self.0))

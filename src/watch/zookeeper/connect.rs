@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::config::{Auth, RegistryConfig, RegistryUrl};
+use crate::watch::own_nodes::OwnNodes;
 use crate::zk;
 use crate::zk::sasl::DigestMd5;
-use crate::zk::{ConnectError, ConnectRequest, Connection, SaslResponder, tls};
+use crate::zk::{ConnectError, ConnectRequest, Connection, EventHandler, SaslResponder, tls};
 
 use super::dirty_tracker::DirtyTracker;
 use super::servers::Servers;
@@ -35,7 +36,12 @@ pub enum Connected {
 }
 
 /// Tries every address once.
-pub async fn connect(config: &RegistryConfig, servers: &mut Servers, session: &mut Session) -> Connected {
+pub async fn connect(
+    config: &RegistryConfig,
+    servers: &mut Servers,
+    session: &mut Session,
+    own_nodes: &Arc<OwnNodes>,
+) -> Connected {
     let RegistryUrl::ZooKeeper { chroot, tls, .. } = &config.url else {
         return final_failure(format!("{} is not a ZooKeeper URL", config.url));
     };
@@ -72,7 +78,7 @@ pub async fn connect(config: &RegistryConfig, servers: &mut Servers, session: &m
             chroot: chroot.as_ref(),
             tls: tls.as_ref(),
         };
-        match zk::connect(server, &request, DirtyTracker::event_handler(&tracker)).await {
+        match zk::connect(server, &request, event_handler(&tracker, own_nodes)).await {
             Ok(connection) => {
                 let is_resumed = session.id().is_some_and(|session| session.id == connection.session().id);
                 servers.connected(server);
@@ -101,6 +107,15 @@ pub async fn connect(config: &RegistryConfig, servers: &mut Servers, session: &m
         }
     }
     Connected::No { reasons, is_final: are_refused || is_each_rejected }
+}
+
+/// A handler that records events for the subjects, and for the nodes that this agent registered.
+fn event_handler(tracker: &Arc<DirtyTracker>, own_nodes: &Arc<OwnNodes>) -> EventHandler {
+    let (track, own_nodes) = (DirtyTracker::event_handler(tracker), Arc::clone(own_nodes));
+    Arc::new(move |event, path| {
+        track(event, path);
+        own_nodes.record(path);
+    })
 }
 
 fn final_failure(reason: String) -> Connected {

@@ -164,6 +164,10 @@ impl<'a> Follower<'a> {
 
     async fn serve(&mut self, subjects: &mut watch::Receiver<Subjects>) -> ReadError {
         self.read_ensemble();
+        if self.context.subscriptions.all().next().is_none() {
+            // Only services use this connection.
+            self.useful_since = Some(Instant::now());
+        }
         loop {
             self.start_reads();
             self.continue_checks();

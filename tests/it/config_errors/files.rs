@@ -142,15 +142,15 @@ fn a_table_in_place_of_an_array_of_tables_is_reported() {
 
 #[test]
 fn unsupported_keys_are_reported() {
-    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\n[[service]]\nname = \"memcached\"\nport = 11211\n"), @r#"
+    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\n[status]\nlisten = \"127.0.0.1:9189\"\n"), @r#"
     rosterd: invalid configuration
-    error: `service` is not supported by this version
-     --> rosterd.toml:7:3
+    error: `listen` is not supported by this version
+     --> rosterd.toml:8:1
       |
-    7 | [[service]]
-      |   ^^^^^^^
+    8 | listen = "127.0.0.1:9189"
+      | ^^^^^^
       |
-      = help: remove `service`: unsupported keys are never silently ignored
+      = help: remove `listen`: unsupported keys are never silently ignored
 
     1 problem
     "#);

@@ -140,7 +140,7 @@ fn invalid_modes_and_owners_are_reported() {
     6 | owner = "nobody-has-this-name"
       |         ^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: create it, write its number, or remove this setting to leave the file's owner as it is
+      = help: create it, write a numeric ID, or remove this setting to leave the file's owner as it is
 
     error: "0999" is not a valid file mode
       --> rosterd.toml:10:8

@@ -1,0 +1,166 @@
+//! Runs the checks of services. Each ends within its time limit, whatever the checked service does.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::act::process::command::{self, Title};
+use crate::act::process::environment::clean;
+use crate::act::process::launch::Termination;
+use crate::config::{Check, Command, HttpCheck};
+use crate::zk::tls;
+
+#[cfg(test)]
+mod tests;
+
+/// How many commands and HTTP requests run at once, so that hundreds of services do not start hundreds of processes.
+const MAX_AT_ONCE: usize = 32;
+
+/// The most bytes of an HTTP response that are searched for a text.
+const MAX_BODY: u64 = 1024 * 1024;
+
+/// Runs checks.
+#[derive(Debug, Clone)]
+pub struct Checks {
+    slots: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl Checks {
+    /// Checks that run until `stop`.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { slots: Arc::new(Semaphore::new(MAX_AT_ONCE)), stop }
+    }
+
+    /// Runs a check.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn run(&self, check: &Check, limit: Duration) -> Result<(), String> {
+        self.one(check, limit).await
+    }
+
+    fn one<'a>(
+        &'a self,
+        check: &'a Check,
+        limit: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        Box::pin(async move {
+            match check {
+                Check::Cmd(command) => self.command("check", command, limit).await.map(drop),
+                Check::Systemd(unit) => {
+                    let words = ["systemctl", "is-active", "--", unit].map(str::to_owned);
+                    let failed = |why| format!("unit {unit}: {why}");
+                    self.command("check", &Command::Exec(words.to_vec()), limit).await.map(drop).map_err(failed)
+                }
+                Check::Tcp(address) => tcp(address, limit).await,
+                Check::Http(check) => {
+                    let _slot = self.slots.acquire().await;
+                    let wanted = check.clone();
+                    let asked = spawn_blocking(move || http(&wanted, limit)).await;
+                    asked
+                        .map_err(|why| why.to_string())
+                        .and_then(|done| done)
+                        .map_err(|why| format!("{}: {why}", check.url))
+                }
+                Check::PidFile(file) => {
+                    let file = file.clone();
+                    spawn_blocking(move || pid_file(&file)).await.map_err(|why| why.to_string()).and_then(|done| done)
+                }
+                Check::All(checks) => {
+                    for check in checks {
+                        self.one(check, limit).await?;
+                    }
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    /// Runs a command, and returns its output.
+    ///
+    /// # Errors
+    /// It did not exit with 0 in time.
+    pub async fn command(&self, what: &str, command: &Command, limit: Duration) -> Result<String, String> {
+        let _slot = self.slots.acquire().await;
+        let title = Title { what, command };
+        let done = command::run(title, command, &clean(), limit, &self.stop).await;
+        match done.termination {
+            Termination::Exited(0) => Ok(String::from_utf8_lossy(&done.output.bytes()).into_owned()),
+            Termination::TimedOut(_) => Err(format!("{title} did not exit within {limit:?} and was terminated")),
+            _ => Err(done.describe(what, command)),
+        }
+    }
+}
+
+/// Connects to `host:port`, at any of its addresses.
+async fn tcp(address: &str, limit: Duration) -> Result<(), String> {
+    match timeout_at(Instant::now() + limit, TcpStream::connect(address)).await {
+        // The kernel may pick the same port as the local port, and connect a loopback address to itself.
+        Ok(Ok(stream)) if stream.local_addr().ok() == stream.peer_addr().ok() => {
+            Err(format!("{address}: nothing is listening on this port"))
+        }
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(why)) => Err(format!("{address}: {why}")),
+        Err(_) => Err(format!("{address}: no connection within {limit:?}")),
+    }
+}
+
+/// Sends a request and compares the reply with what is expected.
+fn http(check: &HttpCheck, limit: Duration) -> Result<(), String> {
+    let mut config = ureq::Agent::config_builder()
+        .timeout_global(Some(limit))
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .proxy(None)
+        .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")));
+    if check.url.starts_with("https://") {
+        config = config.tls_config(tls_config(check.ca.as_deref())?);
+    }
+    let agent: ureq::Agent = config.build().into();
+    let request =
+        check.headers.iter().fold(agent.get(&check.url), |request, (name, value)| request.header(name, value));
+    let mut response = request.call().map_err(|why| why.to_string())?;
+    let status = response.status().as_u16();
+    let is_expected = check.expect.map_or((200..300).contains(&status), |expected| expected == status);
+    if !is_expected {
+        let expected = check.expect.map_or("200 to 299".to_owned(), |expected| expected.to_string());
+        return Err(format!("status {status}, expected {expected}"));
+    }
+    let Some(text) = &check.body else { return Ok(()) };
+    let body = response.body_mut().with_config().limit(MAX_BODY).read_to_vec().map_err(|why| why.to_string())?;
+    if String::from_utf8_lossy(&body).contains(text.as_str()) {
+        return Ok(());
+    }
+    Err(format!("the body does not contain {text:?}"))
+}
+
+fn tls_config(ca: Option<&Path>) -> Result<ureq::tls::TlsConfig, String> {
+    let roots = tls::trusted(ca)?;
+    let roots: Vec<_> = roots.iter().map(|root| ureq::tls::Certificate::from_der(root).to_owned()).collect();
+    let config = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::Specific(Arc::new(roots)));
+    Ok(config.unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider())).build())
+}
+
+/// Whether the process of a PID file runs.
+fn pid_file(file: &Path) -> Result<(), String> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).map_err(|why| format!("{shown}: {why}"))?;
+    let pid = text.trim().parse::<i32>().ok().filter(|pid| *pid > 0);
+    let pid = pid.ok_or_else(|| format!("{shown} holds no process id"))?;
+    match kill(Pid::from_raw(pid), None) {
+        // Another user's process runs, too.
+        Ok(()) | Err(nix::errno::Errno::EPERM) => Ok(()),
+        Err(_) => Err(format!("{shown} names process {pid}, which is not running")),
+    }
+}

@@ -1,0 +1,57 @@
+//! The nodes that this agent registers, and which of them were changed in the registry.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::model::registration::NodeId;
+
+/// Records the events of these nodes. Events of others cost one lookup.
+#[derive(Debug, Default)]
+pub struct OwnNodes {
+    state: Mutex<State>,
+    notify: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    nodes: HashMap<String, NodeId>,
+    changed: BTreeSet<NodeId>,
+}
+
+impl OwnNodes {
+    /// Records events of this path from now on.
+    pub fn watch(&self, path: &str, id: &NodeId) {
+        self.state().nodes.insert(path.to_owned(), id.clone());
+    }
+
+    /// Records no more events of this node.
+    pub fn forget(&self, id: &NodeId) {
+        self.state().nodes.retain(|_, known| known != id);
+    }
+
+    /// Records an event.
+    pub fn record(&self, path: &str) {
+        let mut state = self.state();
+        if let Some(id) = state.nodes.get(path).cloned() {
+            state.changed.insert(id);
+            self.notify.notify_one();
+        }
+    }
+
+    /// Waits until nodes were changed, and returns them.
+    pub async fn changed(&self) -> BTreeSet<NodeId> {
+        loop {
+            let changed = std::mem::take(&mut self.state().changed);
+            if !changed.is_empty() {
+                return changed;
+            }
+            self.notify.notified().await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

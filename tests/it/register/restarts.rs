@@ -1,0 +1,248 @@
+//! What readers of the registry see of restarts, expired sessions and stops.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use super::*;
+use crate::support::random::count;
+
+/// Reads a node until the end of the test, and counts reads and absences.
+struct Reader {
+    stop: Arc<AtomicBool>,
+    reads: Arc<AtomicUsize>,
+    absences: Arc<AtomicUsize>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Reader {
+    fn start(scene: &Scene) -> Self {
+        let client = Zk::connect(&scene.servers);
+        let (stop, reads, absences) =
+            (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (stopped, read, absent) = (Arc::clone(&stop), Arc::clone(&reads), Arc::clone(&absences));
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                let found = client.run(|client| async move { client.check_stat(NODE).await.unwrap() });
+                absent.fetch_add(usize::from(found.is_none()), Ordering::Relaxed);
+                read.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self { stop, reads, absences, thread: Some(thread) }
+    }
+
+    /// The number of reads, and of those that did not find the node.
+    fn end(mut self) -> (usize, usize) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+        (self.reads.load(Ordering::Relaxed), self.absences.load(Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn a_restart_by_usr2_is_not_noticed() {
+    let scene = Scene::new(&service(1));
+    let mut agent = scene.site.start();
+    agent.says("service registered");
+    let (data, before) = scene.node(NODE).unwrap();
+    let reader = Reader::start(&scene);
+    for _ in 0..count(5, 100) {
+        agent.signal(Signal::SIGUSR2);
+        assert!(agent.ends(Duration::from_secs(5)).success());
+        agent = scene.site.start();
+        agent.says("session of the previous run continued").says("service registered");
+        let (now, stat) = scene.node(NODE).unwrap();
+        assert_eq!(now, data, "it is not written again");
+        assert_eq!(
+            (stat.czxid, stat.mzxid, stat.ephemeral_owner),
+            (before.czxid, before.mzxid, before.ephemeral_owner)
+        );
+    }
+    let (reads, absences) = reader.end();
+    println!("{reads} reads");
+    assert_eq!(absences, 0);
+    assert!(reads > count(100, 10_000), "{reads} reads");
+}
+
+#[test]
+fn on_stop_keep_does_the_same_for_term() {
+    let scene = Scene::new("");
+    let keep = |scene: &Scene| {
+        let config = scene.site.read("rosterd.toml").replace("[agent]", "[agent]\non_stop = \"keep\"");
+        scene.site.file("rosterd.toml", &config);
+    };
+    scene.configure(&service(1));
+    keep(&scene);
+    let mut agent = scene.site.start();
+    agent.says("service registered");
+    let before = scene.node(NODE).unwrap();
+    assert!(agent.stop().success());
+    assert_eq!(scene.node(NODE), Some(before.clone()));
+    let agent = scene.site.start();
+    agent.says("service registered");
+    assert_eq!(scene.node(NODE), Some(before));
+}
+
+#[test]
+fn a_killed_agent_continues_its_session() {
+    let scene = Scene::new(&service(1));
+    let mut agent = scene.site.start();
+    agent.says("service registered");
+    let before = scene.node(NODE).unwrap();
+    for _ in 0..count(3, 20) {
+        agent.signal(Signal::SIGKILL);
+        agent = scene.site.start();
+        agent.says("session of the previous run continued").says("service registered");
+        assert_eq!((scene.node(NODE), scene.names()), (Some(before.clone()), vec!["h:1".to_owned()]));
+    }
+    // A service that is down by then is deregistered, although its checks never passed in this process.
+    agent.signal(Signal::SIGKILL);
+    scene.configure(&service(1).replace("\"true\"", "\"false\"").replace("check", "fall = 1\ncheck"));
+    let agent = scene.site.start();
+    agent.says("service is down");
+    scene.becomes(&agent, &[]);
+}
+
+#[test]
+fn a_service_that_was_removed_while_the_agent_was_away_is_deregistered() {
+    let scene = Scene::new(&format!("{}{}", service(1), service(2).replace("\"web\"", "\"two\"")));
+    let agent = scene.site.start();
+    agent.says_times("service registered", 2);
+    drop(agent);
+    scene.configure(&service(2));
+    let agent = scene.site.start();
+    scene.becomes(&agent, &["h:2"]);
+}
+
+#[test]
+fn without_services_the_session_of_the_last_run_is_left_to_expire() {
+    let scene = Scene::new(&service(1));
+    let agent = scene.site.start();
+    agent.says("service registered");
+    drop(agent);
+    scene.configure(&format!("[[roster]]\nname = \"web\"\npath = \"{DIRECTORY}\"\nmin = 0\n"));
+    let agent = scene.site.start();
+    agent.says("roster loaded");
+    scene.becomes(&agent, &[]);
+}
+
+#[test]
+fn hup_moves_exactly_what_changed() {
+    let scene = Scene::new(&service(1));
+    let agent = scene.site.start();
+    agent.says("service registered");
+    let reload = |config: &str, times| {
+        scene.configure(config);
+        agent.signal(Signal::SIGHUP).says_times("configuration loaded", times);
+    };
+    // Each one is configured before the registry has the last one.
+    for (port, times) in [(2, 2), (3, 3), (4, 4)] {
+        reload(&service(port), times);
+    }
+    scene.becomes(&agent, &["h:4"]);
+    let before = scene.node("/services/web/h:4").unwrap();
+    reload(&format!("{}data = {{ zone = \"a\" }}\n", service(4)), 5);
+    agent
+        .until("the data is set", || scene.node("/services/web/h:4").is_some_and(|it| it.0.contains("\"zone\":\"a\"")));
+    reload(&service(4), 6);
+    agent.until("the data is gone", || scene.node("/services/web/h:4").is_some_and(|it| !it.0.contains("zone")));
+    assert_eq!(scene.node("/services/web/h:4").unwrap().1.czxid, before.1.czxid, "it was there all the time");
+    // A wrong configuration changes nothing.
+    reload(&format!("{}oops = 1\n", service(5)), 6);
+    agent.says("configuration rejected");
+    scene.becomes(&agent, &["h:4"]);
+}
+
+#[test]
+fn a_renamed_service_keeps_its_node() {
+    let scene = Scene::new(&service(1));
+    let agent = scene.site.start();
+    agent.says("service registered");
+    let before = scene.node(NODE).unwrap().1.czxid;
+    scene.configure(&service(1).replace("\"web\"", "\"other\""));
+    agent.signal(Signal::SIGHUP).says_times("service is up", 2);
+    assert_eq!(scene.node(NODE).unwrap().1.czxid, before);
+}
+
+#[test]
+fn term_deregisters_first_and_waits_for_drain() {
+    let scene = Scene::new(&format!("{}drain = \"1s\"\n", service(1)));
+    let agent = scene.site.start();
+    agent.says("service registered");
+    let (mut agent, began) = (agent, Instant::now());
+    agent.signal(Signal::SIGTERM);
+    agent.until("the node is gone", || scene.node(NODE).is_none());
+    let gone = began.elapsed();
+    assert!(agent.is_running(), "readers of the registry get time to follow");
+    assert!(agent.ends(Duration::from_secs(6)).success());
+    assert!(began.elapsed() >= gone.max(Duration::from_secs(1)), "{:?}", began.elapsed());
+    assert!(agent.said("service deregistered") == 1 && !scene.site.read("state/sessions/default.json").contains(NODE));
+}
+
+#[test]
+fn term_ends_in_time_with_a_frozen_server() {
+    let zookeeper = ZooKeeper::one();
+    let site = Site::new(&format!("[registry]\nurl = \"zk://{}\"\n{}", zookeeper.connect_string(), service(1)));
+    let mut agent = site.start();
+    agent.says("service registered");
+    zookeeper.freeze(0);
+    agent.signal(Signal::SIGTERM);
+    assert!(agent.ends(Duration::from_secs(5)).success());
+    zookeeper.thaw(0);
+}
+
+#[test]
+fn a_service_that_died_while_the_server_was_away_is_deregistered() {
+    let mut zookeeper = ZooKeeper::one();
+    let check = |file: &str| format!("check = {{ cmd = \"test -e SITE/{file}\" }}\nfall = 1\ninterval = \"100ms\"\n");
+    let one = |name: &str, port| {
+        let plain = service(port).replace("\"web\"", &format!("\"{name}\""));
+        plain.replace("check = { cmd = \"true\" }\n", &check(name))
+    };
+    let site = Site::new("");
+    let services = format!("{}{}", one("alive", 1), one("dies", 2));
+    site.configure(&format!(
+        "[registry]\nurl = \"zk://{}\"\nsession_timeout = \"1s\"\n{services}",
+        zookeeper.connect_string()
+    ));
+    site.file("alive", "").file("dies", "");
+    let agent = site.start();
+    agent.says_times("service registered", 2);
+    zookeeper.stop(0);
+    agent.says("registry unreachable");
+    site.remove("dies");
+    agent.says("service is down");
+    // A restarted server gives the session its whole timeout again.
+    zookeeper.start(0);
+    zookeeper.wait_ready();
+    let client = zookeeper.client("");
+    let names = || client.run(|client| async move { client.list_children(DIRECTORY).await.unwrap_or_default() });
+    agent.until("only the living one is registered", || names() == ["h:1"]);
+    assert_eq!(agent.said("service registered: /services/web/h:2"), 1, "{}", agent.log().join("\n"));
+}
+
+#[test]
+fn a_drained_service_stays_out_across_restarts() {
+    let scene = Scene::new(&service(1));
+    let agent = scene.site.start();
+    agent.says("service registered");
+    let drained = scene.site.run(&["drain", "web", "--reason", "disk"]).expect(0).stdout();
+    assert_eq!(drained, "web: drained until `rosterd undrain web`\n");
+    scene.becomes(&agent, &[]);
+    drop(agent);
+    let agent = scene.site.start();
+    agent.says("service is up");
+    let status = scene.site.run(&["status"]).expect(0).stdout();
+    assert!(status.contains("DRAINED by uid 0 until `rosterd undrain` (disk)"), "{status}");
+    assert_eq!(scene.names(), [""; 0]);
+    scene.site.run(&["undrain", "web"]).expect(0);
+    agent.says("service registered");
+    assert_eq!(scene.site.run(&["undrain", "web"]).expect(0).stdout(), "web: not drained: nothing to do\n");
+    let unknown = scene.site.run(&["drain", "wbe"]);
+    assert!(unknown.expect(64).stderr().contains("no service is named wbe; known services: web"));
+    // With an end, it comes back by itself.
+    scene.site.run(&["drain", "web", "--for", "1s"]).expect(0);
+    agent.says("drain ended").says_times("service registered", 2);
+}
