@@ -1,5 +1,8 @@
 //! Services of this host in a real ZooKeeper.
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use zookeeper_client::{Acl, Acls, CreateMode, Stat};
@@ -9,6 +12,7 @@ use crate::support::wait::holds;
 use crate::support::zookeeper::{Zk, ZooKeeper};
 
 mod ownership;
+mod readers;
 mod restarts;
 mod services;
 mod zk_watcher;
@@ -42,6 +46,13 @@ impl Scene {
         self.site.configure(&format!("{registry}url = \"zk://{servers}\"\n{services}"));
     }
 
+    /// Configures services whose registry has the credential `username:123456`.
+    fn configure_with_digest(&self, services: &str) {
+        self.site.file("auth", "username:123456\n");
+        set_permissions(self.site.path("auth"), Permissions::from_mode(0o600)).unwrap();
+        self.configure(&format!("auth = [{{ scheme = \"digest\", file = \"auth\" }}]\n{services}"));
+    }
+
     /// The data and the metadata of a node, if it is there.
     fn node(&self, path: &str) -> Option<(String, Stat)> {
         let path = path.to_owned();
@@ -72,6 +83,11 @@ fn service(port: u16) -> String {
     format!(
         "[[service]]\nname = \"web\"\npath = \"{DIRECTORY}\"\nhost = \"h\"\nport = {port}\ncheck = {{ cmd = \"true\" }}\n"
     )
+}
+
+/// Where `.ci/install` puts Python's packages.
+fn python() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/python")
 }
 
 /// Creates an ephemeral node for as long as the returned client lives.

@@ -72,10 +72,7 @@ fn a_node_that_another_client_deletes_or_overwrites_is_restored_and_that_is_logg
 #[test]
 fn with_a_digest_the_directory_and_the_node_belong_to_it() {
     let scene = Scene::new("");
-    scene.site.file("auth", "username:123456\n");
-    std::fs::set_permissions(scene.site.path("auth"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let auth = "auth = [{ scheme = \"digest\", file = \"auth\" }]\n";
-    scene.configure(&format!("{auth}{}", service(1)));
+    scene.configure_with_digest(&service(1));
     let agent = scene.site.start();
     agent.says("service registered");
     // Who is not authenticated does not see the hash.

@@ -1,6 +1,5 @@
 //! The configuration of zk_watcher 0.4.0, and the real zk_watcher beside rosterd.
 
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -21,16 +20,11 @@ const FILES: [&str; 4] = [
      zookeeper_data = foo=bar, bah=humbug\n[b]\nservice_port = 2\nservice_hostname = h\nzookeeper_path = /s/b\n",
 ];
 
-/// Where `.ci/install` puts Python's packages.
-fn python() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/python")
-}
-
 /// The real zk_watcher; killed when dropped.
-struct ZkWatcher(Child);
+pub struct ZkWatcher(Child);
 
 impl ZkWatcher {
-    fn start(file: &std::path::Path, servers: &str) -> Self {
+    pub fn start(file: &std::path::Path, servers: &str) -> Self {
         let code = "import sys; from zk_watcher.zk_watcher import main; sys.exit(main())";
         let mut command = Command::new("python3");
         command.args(["-c", code, "-c"]).arg(file).args(["-s", servers]).env("PYTHONPATH", python());
