@@ -12,6 +12,7 @@ use crate::support::wait::holds;
 use crate::support::zookeeper::{Zk, ZooKeeper};
 
 mod ownership;
+mod pgpool;
 mod readers;
 mod restarts;
 mod services;
