@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use super::*;
 use crate::support::random::count;
 
-/// Reads a node until the end of the test, and counts reads and absences.
+/// Looks for nodes until the end of the test, and counts reads and those that found none of them.
 struct Reader {
     stop: Arc<AtomicBool>,
     reads: Arc<AtomicUsize>,
@@ -18,15 +18,19 @@ struct Reader {
 }
 
 impl Reader {
-    fn start(scene: &Scene) -> Self {
-        let client = Zk::connect(&scene.servers);
+    /// A node that is deleted must be before the one that replaces it.
+    fn start(scene: &Scene, nodes: &[String]) -> Self {
+        let (client, nodes) = (Zk::connect(&scene.servers), nodes.to_vec());
         let (stop, reads, absences) =
             (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let (stopped, read, absent) = (Arc::clone(&stop), Arc::clone(&reads), Arc::clone(&absences));
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                let found = client.run(|client| async move { client.check_stat(NODE).await.unwrap() });
-                absent.fetch_add(usize::from(found.is_none()), Ordering::Relaxed);
+                let exists = |node: &String| {
+                    let node = node.clone();
+                    client.run(|client| async move { client.check_stat(&node).await.unwrap().is_some() })
+                };
+                absent.fetch_add(usize::from(!nodes.iter().any(exists)), Ordering::Relaxed);
                 read.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -47,7 +51,7 @@ fn a_restart_by_usr2_is_not_noticed() {
     let mut agent = scene.site.start();
     agent.says("service registered");
     let (data, before) = scene.node(NODE).unwrap();
-    let reader = Reader::start(&scene);
+    let reader = Reader::start(&scene, &[NODE.to_owned()]);
     for _ in 0..count(5, 100) {
         agent.signal(Signal::SIGUSR2);
         assert!(agent.ends(Duration::from_secs(5)).success());
@@ -153,6 +157,25 @@ fn hup_moves_exactly_what_changed() {
     reload(&format!("{}oops = 1\n", service(5)), 6);
     agent.says("configuration rejected");
     scene.becomes(&agent, &["h:4"]);
+}
+
+/// The directories of the new node are created first, and meanwhile the old node stays.
+#[test]
+fn a_moved_service_is_registered_all_the_time() {
+    let scene = Scene::new(&service(1));
+    let moved = |number| format!("/moved{number}/a/b/c/d/e");
+    let mut nodes = vec![NODE.to_owned()];
+    nodes.extend((0..count(10, 100)).map(|number| format!("{}/h:1", moved(number))));
+    let agent = scene.site.start();
+    agent.says("service registered");
+    let reader = Reader::start(&scene, &nodes);
+    for number in 0..nodes.len() - 1 {
+        scene.configure(&service(1).replace(DIRECTORY, &moved(number)));
+        agent.signal(Signal::SIGHUP).says_times("service deregistered", number + 1);
+    }
+    let (reads, absences) = reader.end();
+    println!("{reads} reads");
+    assert_eq!(absences, 0);
 }
 
 #[test]
