@@ -244,7 +244,7 @@ async fn an_address_that_drops_packets_delays_the_others_by_at_most_a_second() {
 #[tokio::test]
 async fn a_request_without_a_reply_ends_the_connection_even_if_pings_are_answered() {
     let server = server(|mut peer| async move {
-        peer.grant_session(300).await;
+        peer.grant_session(3000).await;
         loop {
             let body = peer.receive().await;
             match Decoder(&body).int() {
@@ -257,7 +257,7 @@ async fn a_request_without_a_reply_ends_the_connection_even_if_pings_are_answere
     .await;
     let connection = connect(&server, &REQUEST, ignore_events()).await.unwrap();
     let lost = connection.sync("/").await.unwrap_err();
-    assert!(lost.to_string().contains("no reply to sync for 300ms, although"), "{lost}");
+    assert!(lost.to_string().contains("no reply to sync for 3s, although"), "{lost}");
 }
 
 #[tokio::test]
