@@ -77,7 +77,7 @@ pub const FUNCTIONS: [&str; 3] = ["range", "super", "throw"];
 type Filter = fn(&Value, &Kwargs) -> TeraResult<Value>;
 
 /// rosterd's filters: name, arguments, function.
-const FILTERS: [(&str, &[&str], Filter); 20] = [
+const FILTERS: [(&str, &[&str], Filter); 21] = [
     ("b64encode", &[], text::b64encode),
     ("base", &[], quote::base),
     ("default", &["value", "boolean"], list::default),
@@ -92,6 +92,7 @@ const FILTERS: [(&str, &[&str], Filter); 20] = [
     ("nginx", &[], quote::nginx),
     ("pgpool", &[], quote::pgpool),
     ("pluck", &["attribute"], list::pluck),
+    ("regex_replace", &["pattern", "rep"], text::regex_replace),
     ("shell", &[], quote::shell),
     ("sort_by", &["attribute", "reverse"], list::sort_by),
     ("str", &[], |value, _| Ok(Value::from(value.to_string()))),

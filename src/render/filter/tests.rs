@@ -52,6 +52,8 @@ fn filters_reject_undefined_values() {
 #[test]
 fn text_is_digested_encoded_and_matched() {
     let cases = [
+        (r#"{{ 'web-12' | regex_replace(pattern="-[0-9]+$", rep="") }}"#, "web"),
+        (r#"{{ 'a.b' | regex_replace(pattern="(\\w)\\.(\\w)", rep="$2.$1") }}"#, "b.a"),
         ("{{ 'a' | md5 }} {{ 1 | md5 }}", "0cc175b9c0f1b6a831c399e269772661 c4ca4238a0b923820dcc509a6f75849b"),
         ("{{ 'é?>' | b64encode }} {{ '' | b64encode }}", "w6k/Pg== "),
         ("{{ [m.name for m in web if m.name is matching(pat='[ab]:*')] | json }}", r#"["b:1","a:1"]"#),
@@ -62,6 +64,10 @@ fn text_is_digested_encoded_and_matched() {
         assert_eq!(render(template).as_deref(), Ok(expected), "{template}");
     }
     let errors = [
+        (
+            r#"{{ 'a' | regex_replace(pattern="(", rep="") }}"#,
+            "regex_replace got an invalid regular expression, (: found open group without closing ')'",
+        ),
         ("{{ web[2].zone | md5 }}", "md5 got an undefined value"),
         ("{{ web | b64encode }}", "b64encode takes a string or a number, but got a list: use one of its fields"),
         ("{{ web[2].zone is matching(pat='*') }}", "matching got an undefined value"),

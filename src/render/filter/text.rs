@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use glob::Pattern;
+use regex_lite::Regex;
 use tera::{Kwargs, TeraResult, Value};
 
 use super::quote::scalar;
@@ -16,6 +17,16 @@ pub fn md5(value: &Value, _: &Kwargs) -> TeraResult<Value> {
 /// `b64encode`: base64 with padding (RFC 4648, section 4).
 pub fn b64encode(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     Ok(Value::from(STANDARD.encode(scalar("b64encode", value)?)))
+}
+
+/// `regex_replace(pattern="-[0-9]+$", rep="")`: every match of a regular expression replaced; `$1` and `$name` in `rep`
+/// stand for groups.
+pub fn regex_replace(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
+    let (pattern, rep) = (kwargs.must_get::<&str>("pattern")?, kwargs.must_get::<&str>("rep")?);
+    match Regex::new(pattern) {
+        Ok(regex) => Ok(Value::from(regex.replace_all(&scalar("regex_replace", value)?, rep).into_owned())),
+        Err(error) => fail(format!("regex_replace got an invalid regular expression, {pattern}: {error}")),
+    }
 }
 
 /// `is matching(pat="web*")`: the whole text matches a pattern of `*`, `?` and `[a-z]`.

@@ -36,7 +36,7 @@ fn every_problem_has_a_position_and_a_hint() {
     assert_snapshot!(problems(&[("t", "é {{ web | jsn }} {{ web | tojson }} {{ web | zzz }}")]), @r#"
     t:1:12 "jsn": unknown filter jsn (did you mean json?)
     t:1:28 "tojson": unknown filter tojson (did you mean json?)
-    t:1:47 "zzz": unknown filter zzz (available: abs, b64encode, base, capitalize, default, dir, escape, escape_html, escape_xml, first, float, get, group_by, haproxy, haproxy_name, hosts_name, indent, int, join, json, keys, last, length, lower, md5, newlines_to_br, nginx, nth, pairs, pgpool, pluck, pluralize, replace, reverse, round, safe, shell, sort, sort_by, split, str, title, toml, trim, trim_end, trim_start, truncate, unique, upper, values, where, wordcount, yaml)
+    t:1:47 "zzz": unknown filter zzz (available: abs, b64encode, base, capitalize, default, dir, escape, escape_html, escape_xml, first, float, get, group_by, haproxy, haproxy_name, hosts_name, indent, int, join, json, keys, last, length, lower, md5, newlines_to_br, nginx, nth, pairs, pgpool, pluck, pluralize, regex_replace, replace, reverse, round, safe, shell, sort, sort_by, split, str, title, toml, trim, trim_end, trim_start, truncate, unique, upper, values, where, wordcount, yaml)
     "#);
     assert_snapshot!(problems(&[("t", "{% if web is defind %}{% endif %}{{ now() }}{{ rnge(end=1) }}")]), @r#"
     t:1:14 "defind": unknown test defind (did you mean defined?)

@@ -125,7 +125,7 @@ fn errors_in_several_files_of_both_kinds_are_reported_together() {
     2 | {{ web | nope }}
       |          ^^^^
       |
-      = help: available: abs, b64encode, base, capitalize, default, dir, escape, escape_html, escape_xml, first, float, get, group_by, haproxy, haproxy_name, hosts_name, indent, int, join, json, keys, last, length, lower, md5, newlines_to_br, nginx, nth, pairs, pgpool, pluck, pluralize, replace, reverse, round, safe, shell, sort, sort_by, split, str, title, toml, trim, trim_end, trim_start, truncate, unique, upper, values, where, wordcount, yaml
+      = help: available: abs, b64encode, base, capitalize, default, dir, escape, escape_html, escape_xml, first, float, get, group_by, haproxy, haproxy_name, hosts_name, indent, int, join, json, keys, last, length, lower, md5, newlines_to_br, nginx, nth, pairs, pgpool, pluck, pluralize, regex_replace, replace, reverse, round, safe, shell, sort, sort_by, split, str, title, toml, trim, trim_end, trim_start, truncate, unique, upper, values, where, wordcount, yaml
 
     9 problems
     "#);
