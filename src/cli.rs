@@ -147,10 +147,11 @@ struct DiffArgs {
 }
 
 /// Parses the command line, runs the command, and returns the exit code.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
-    // Before anything else: without its handlers, most signals would end the agent.
+pub fn main<Args: IntoIterator<Item = OsString>>(args: impl FnOnce() -> Args) -> u8 {
+    // Before anything else, even before a long command line is copied: without its handlers, most signals would end the
+    // agent.
     let blocked = BlockedSignals::block();
-    let args = match spelling::modern(args.into_iter().collect(), &Cli::command()) {
+    let args = match spelling::modern(args().into_iter().collect(), &Cli::command()) {
         Ok(args) => args,
         Err(wrong) => {
             complain(&Fatal::new(Exit::Usage, wrong));

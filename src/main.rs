@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(rosterd::main(std::env::args_os()))
+    ExitCode::from(rosterd::main(std::env::args_os))
 }

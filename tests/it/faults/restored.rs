@@ -50,10 +50,9 @@ fn an_ensemble_restored_from_an_older_snapshot_removes_no_member() {
     assert!(agent.stop().success());
     let agent = site.start();
     held(&agent);
-    server.put_soon(&member(2), b"");
-    // All members are back, and one more, so nothing is lost any longer.
-    server.put_soon(&member(3), b"");
-    server.put_soon(&member(4), b"");
+    // All members are back, and one more, so nothing is lost any longer. They come in one transaction: a first one could
+    // already be more recent than the state that was lost, which ends the hold.
+    server.client("").put_all(&[2, 3, 4].map(|number| (member(number), Vec::new())));
     becomes(&agent, &site, 1..=4);
     assert_eq!(site.reloads(), before.1 + 1, "nothing was written before\n{}", agent.log().join("\n"));
     agent.says("hold released: /services/x");
