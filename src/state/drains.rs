@@ -1,11 +1,13 @@
 //! The services that a person took out, kept in the state directory across restarts.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+
+use crate::state::append_log::durable::{Durability, replace};
 
 /// The file's name in the state directory.
 const NAME: &str = "drains.json";
@@ -64,9 +66,5 @@ pub fn load(state_dir: &Path) -> Result<BTreeMap<String, Drain>, String> {
 /// # Errors
 /// The system call that failed.
 pub fn save(state_dir: &Path, drains: &BTreeMap<String, Drain>) -> io::Result<()> {
-    let mut fresh = tempfile::Builder::new().prefix(".rosterd-").suffix(".tmp").tempfile_in(state_dir)?;
-    fresh.write_all(&serde_json::to_vec(drains)?)?;
-    fresh.as_file().sync_all()?;
-    fresh.persist(file(state_dir))?;
-    std::fs::File::open(state_dir)?.sync_all()
+    replace(&file(state_dir), &serde_json::to_vec(drains)?, Durability::Content)
 }

@@ -2,7 +2,7 @@
 //! of the registry notices a restart.
 
 use std::fmt;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::node_path::NodePath;
 use crate::model::registration::{NodeId, NodeName};
+use crate::state::append_log::durable::{Durability, replace};
 use crate::text::file_name::escaped;
 
 #[cfg(test)]
@@ -122,13 +123,6 @@ impl SavedSession {
     /// # Errors
     /// The system call that failed.
     pub fn save(&self, file: &Path) -> std::io::Result<()> {
-        let directory = file.parent().unwrap_or(Path::new("/"));
-        std::fs::create_dir_all(directory)?;
-        // The mode of a temporary file is 0600.
-        let mut fresh = tempfile::Builder::new().prefix(".rosterd-").suffix(".tmp").tempfile_in(directory)?;
-        fresh.write_all(&serde_json::to_vec(self)?)?;
-        fresh.as_file().sync_all()?;
-        fresh.persist(file)?;
-        std::fs::File::open(directory)?.sync_all()
+        replace(file, &serde_json::to_vec(self)?, Durability::Content)
     }
 }
