@@ -160,7 +160,7 @@ impl Agent {
             supervisor: Supervisor::new(driver.started_at, driver.executor.input_sender()),
             loader: Loader::new(source),
             refusals: Refusals::default(),
-            registrar: Registrar::new(Some(&setup.config.agent.state_dir), driver.started_at),
+            registrar: Registrar::new(&setup.config.agent.state_dir, driver.started_at),
             is_stopping: false,
             setup: Arc::new(setup),
             driver,

@@ -112,7 +112,7 @@ pub struct Node {
     failures: u32,
     /// The other client that was told of.
     told: Option<i64>,
-    /// How often another client changed or deleted it of late, and when it did so last.
+    /// How often another client recently changed or deleted it, and when it last did.
     disputes: (u32, Moment),
     /// Not before this time.
     pause: Option<Moment>,
@@ -169,7 +169,7 @@ impl Registrations {
         for (id, (service, want)) in wants {
             self.nodes.insert(id, Node::new(service, want, now));
         }
-        self.next(now)
+        self.tick(now)
     }
 
     /// A session is connected. Unless it is the one that was connected before, nothing is written before `start`.
@@ -182,7 +182,7 @@ impl Registrations {
             // Events of the time without a connection are lost.
             node.look_again(Cause::Own);
         }
-        self.next(now)
+        self.tick(now)
     }
 
     /// The connection was lost. The outcomes of writes still come.
@@ -202,7 +202,7 @@ impl Registrations {
             let is_own = matches!(node.state, NodeState::Writing { .. });
             node.look_again(if is_own { Cause::Own } else { Cause::Change });
         }
-        self.next(now)
+        self.tick(now)
     }
 
     /// A write or a deletion is done.
@@ -218,7 +218,7 @@ impl Registrations {
                 node.state = NodeState::Unknown;
             }
         }
-        effects.extend(self.next(now));
+        effects.extend(self.tick(now));
         effects
     }
 
@@ -231,13 +231,8 @@ impl Registrations {
         self.nodes.values().filter(|node| node.is_due()).filter_map(|node| node.pause).min()
     }
 
-    /// The time given by [`next_wake`](Self::next_wake) has come.
-    pub fn tick(&mut self, now: Moment) -> Vec<NodeEffect> {
-        self.next(now)
-    }
-
     /// The writes and deletions that can start now.
-    fn next(&mut self, now: Moment) -> Vec<NodeEffect> {
+    pub fn tick(&mut self, now: Moment) -> Vec<NodeEffect> {
         if self.session.is_none() || now < self.start {
             return Vec::new();
         }

@@ -1,11 +1,10 @@
 //! Runs the checks of services. Each ends within its time limit, whatever the checked service does.
 
-use std::future::Future;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use tokio::net::TcpStream;
@@ -46,15 +45,7 @@ impl Checks {
     ///
     /// # Errors
     /// Why it failed.
-    pub async fn run(&self, check: &Check, limit: Duration) -> Result<(), String> {
-        self.one(check, limit).await
-    }
-
-    fn one<'a>(
-        &'a self,
-        check: &'a Check,
-        limit: Duration,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+    pub fn run<'a>(&'a self, check: &'a Check, limit: Duration) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             match check {
                 Check::Cmd(command) => self.command("check", command, limit).await.map(drop),
@@ -79,7 +70,7 @@ impl Checks {
                 }
                 Check::All(checks) => {
                     for check in checks {
-                        self.one(check, limit).await?;
+                        self.run(check, limit).await?;
                     }
                     Ok(())
                 }

@@ -41,8 +41,7 @@ pub struct RegistryNodes {
 
 /// The file of the session.
 struct SavedFile {
-    /// `None` without a state directory.
-    file: Option<PathBuf>,
+    file: PathBuf,
     saved: SavedSession,
     /// A failure was logged.
     is_failed: bool,
@@ -57,14 +56,14 @@ impl SavedFile {
             return;
         }
         self.saved = fresh.clone();
-        let Some(file) = self.file.clone() else { return };
+        let file = self.file.clone();
         // The file system may hang.
         let written = spawn_blocking(move || fresh.save(&file)).await;
         let failed = written.map_err(|why| why.to_string()).and_then(|done| done.map_err(|why| why.to_string())).err();
         if let Some(reason) = failed.filter(|_| !self.is_failed) {
             self.is_failed = true;
             let effect = "after a restart, services are registered with a new session";
-            emit(Event::StateWriteFailed { file: self.file.clone(), reason, effect });
+            emit(Event::StateWriteFailed { file: Some(self.file.clone()), reason, effect });
         }
     }
 }
@@ -74,16 +73,15 @@ impl RegistryNodes {
     pub fn new(
         registry: &Arc<RegistryConfig>,
         link: Link,
-        file: Option<PathBuf>,
+        file: PathBuf,
         generation: u64,
         events: &mpsc::UnboundedSender<RegistrarEvent>,
         now: Moment,
     ) -> Self {
         let url = registry.url.to_string();
-        let saved = file.as_ref().map_or_else(|| Ok(SavedSession::none(&url)), |file| SavedSession::load(file, &url));
-        let saved = saved.unwrap_or_else(|reason| {
+        let saved = SavedSession::load(&file, &url).unwrap_or_else(|reason| {
             let effect = "services are registered with a new session";
-            emit(Event::StateReadFailed { file: file.clone(), reason, effect });
+            emit(Event::StateReadFailed { file: Some(file.clone()), reason, effect });
             SavedSession::none(&url)
         });
         let inherited: Vec<_> = saved.nodes().map(|(id, service)| (id, Arc::from(service))).collect();
@@ -225,10 +223,8 @@ impl RegistryNodes {
 /// Forwards what the registry tells.
 async fn forward(registry: Arc<str>, generation: u64, mut link: Link, events: mpsc::UnboundedSender<RegistrarEvent>) {
     let send = |event| events.send(RegistrarEvent::Nodes(Arc::clone(&registry), generation, event)).is_ok();
-    let first = link.connection.borrow_and_update().clone();
-    if first.is_some() && !send(NodesEvent::Connection(first)) {
-        return;
-    }
+    // There may be a connection already.
+    link.connection.mark_changed();
     loop {
         let event = tokio::select! {
             changed = link.connection.changed() => match changed {

@@ -20,7 +20,6 @@ use crate::watch::Link;
 
 use super::checks::Checks;
 use super::event::RegistrarEvent;
-use super::node::spec;
 use super::nodes::RegistryNodes;
 use super::running::Running;
 
@@ -46,7 +45,7 @@ pub struct Registrar {
     services: BTreeMap<Arc<str>, Running>,
     registries: BTreeMap<Arc<str>, RegistryNodes>,
     drains: BTreeMap<String, Drain>,
-    state_dir: Option<PathBuf>,
+    state_dir: PathBuf,
     checks: Checks,
     stop: Stop,
     keeps_sessions: bool,
@@ -61,11 +60,11 @@ pub struct Registrar {
 
 impl Registrar {
     /// No services yet.
-    pub fn new(state_dir: Option<&Path>, started_at: Instant) -> Self {
+    pub fn new(state_dir: &Path, started_at: Instant) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        let drained = state_dir.map_or_else(|| Ok(BTreeMap::new()), drains::load).unwrap_or_else(|reason| {
+        let drained = drains::load(state_dir).unwrap_or_else(|reason| {
             let effect = "drained services are registered again";
-            emit(Event::StateReadFailed { file: state_dir.map(drains::file), reason, effect });
+            emit(Event::StateReadFailed { file: Some(drains::file(state_dir)), reason, effect });
             BTreeMap::new()
         });
         let cancel = CancellationToken::new();
@@ -73,7 +72,7 @@ impl Registrar {
             services: BTreeMap::new(),
             registries: BTreeMap::new(),
             drains: drained,
-            state_dir: state_dir.map(Path::to_owned),
+            state_dir: state_dir.to_owned(),
             checks: Checks::new(cancel.clone()),
             stop: Stop::No,
             keeps_sessions: false,
@@ -110,7 +109,7 @@ impl Registrar {
             }
             let Some(link) = link(&registry.name) else { continue };
             self.generations += 1;
-            let file = self.state_dir.as_deref().map(|dir| SavedSession::file(dir, &registry.name));
+            let file = SavedSession::file(&self.state_dir, &registry.name);
             let nodes = RegistryNodes::new(registry, link, file, self.generations, &self.sender, now);
             self.registries.insert(Arc::clone(&registry.name), nodes);
         }
@@ -198,8 +197,7 @@ impl Registrar {
             }
         }
         for (name, nodes) in &mut self.registries {
-            let mut effects = nodes.registrations.want(now, wants.remove(name).unwrap_or_default());
-            effects.extend(nodes.registrations.tick(now));
+            let effects = nodes.registrations.want(now, wants.remove(name).unwrap_or_default());
             nodes.perform(effects);
         }
         self.advance_stop(now);
@@ -219,9 +217,8 @@ impl Registrar {
     }
 
     fn save_drains(&self) {
-        let Some(state_dir) = &self.state_dir else { return };
-        if let Err(why) = drains::save(state_dir, &self.drains) {
-            let (file, effect) = (Some(drains::file(state_dir)), "drains are lost on a restart");
+        if let Err(why) = drains::save(&self.state_dir, &self.drains) {
+            let (file, effect) = (Some(drains::file(&self.state_dir)), "drains are lost on a restart");
             emit(Event::StateWriteFailed { file, reason: why.to_string(), effect });
         }
     }
@@ -257,7 +254,7 @@ impl Registrar {
         let wall = SystemTime::now();
         let report = |(name, running): (&Arc<str>, &Running)| {
             let config = running.service.config();
-            let id = spec(config, &running.extra, &running.origin).id;
+            let id = &running.node.id;
             let registrations = self.registries.get(&config.registry).map(|nodes| &nodes.registrations);
             ServiceReport {
                 name: name.to_string(),
@@ -269,7 +266,7 @@ impl Registrar {
                 since: running.service.since(),
                 check_error: running.service.last_error().map(str::to_owned),
                 data_error: running.data_error.clone(),
-                state: registrations.and_then(|it| Some(it.nodes().get(&id)?.state.clone())),
+                state: registrations.and_then(|it| Some(it.nodes().get(id)?.state.clone())),
                 drain: self.drains.get(&**name).map(|drain| DrainReport {
                     left: drain.left(wall),
                     reason: drain.reason.clone(),

@@ -11,7 +11,7 @@ use crate::decide::event::Event;
 use crate::decide::registration::Want;
 use crate::decide::service::Service;
 use crate::log::emit;
-use crate::model::registration::NodeId;
+use crate::model::registration::{NodeId, NodeSpec};
 use crate::model::service_data::ServiceData;
 use crate::text::time::local_datetime;
 
@@ -23,8 +23,10 @@ use super::node::{Origin, spec};
 pub struct Running {
     /// Its health.
     pub service: Service,
+    /// The node to register while it is up.
+    pub node: Arc<NodeSpec>,
     /// The output of `data_cmd`.
-    pub extra: ServiceData,
+    extra: ServiceData,
     /// Why `data_cmd` failed last.
     pub data_error: Option<String>,
     /// When `data_cmd` runs next; `None` while it runs, or without one.
@@ -32,20 +34,22 @@ pub struct Running {
     /// Until `data_cmd` has ended once, the node lacks its data.
     awaits_data: bool,
     /// When and by which process the data was made.
-    pub origin: Origin,
+    origin: Origin,
 }
 
 impl Running {
     /// A service that is checked at once.
     pub fn new(config: Arc<ServiceConfig>, now: Moment) -> Self {
         let next_data = config.data_cmd.is_some().then_some(now);
+        let (extra, origin) = (ServiceData::default(), origin());
         Self {
+            node: Arc::new(spec(&config, &extra, &origin)),
             awaits_data: next_data.is_some(),
             service: Service::new(config, now),
-            extra: ServiceData::default(),
+            extra,
             data_error: None,
             next_data,
-            origin: origin(),
+            origin,
         }
     }
 
@@ -60,6 +64,11 @@ impl Running {
             }
         }
         self.service.configure(Arc::clone(config), now);
+        self.make_node();
+    }
+
+    fn make_node(&mut self) {
+        self.node = Arc::new(spec(self.service.config(), &self.extra, &self.origin));
     }
 
     /// Starts the check and the `data_cmd` that are due.
@@ -101,9 +110,10 @@ impl Running {
         match parsed {
             Ok(extra) => {
                 if self.extra != extra {
-                    self.origin = origin();
+                    (self.extra, self.origin) = (extra, origin());
+                    self.make_node();
                 }
-                (self.extra, self.data_error) = (extra, None);
+                self.data_error = None;
             }
             Err(reason) => {
                 if self.data_error.as_ref() != Some(&reason) {
@@ -117,16 +127,13 @@ impl Running {
 
     /// What is wanted of its node; `None` to delete it.
     pub fn want(&self, is_drained: bool) -> Option<(NodeId, Want)> {
-        let node = || Arc::new(spec(self.service.config(), &self.extra, &self.origin));
-        match self.service.is_up() {
-            _ if is_drained => None,
-            Some(false) => None,
-            Some(true) if !self.awaits_data => {
-                let spec = node();
-                Some((spec.id.clone(), Want::Registered(spec)))
-            }
-            Some(true) | None => Some((node().id.clone(), Want::Kept)),
-        }
+        let want = match self.service.is_up() {
+            Some(false) => return None,
+            _ if is_drained => return None,
+            Some(true) if !self.awaits_data => Want::Registered(Arc::clone(&self.node)),
+            Some(true) | None => Want::Kept,
+        };
+        Some((self.node.id.clone(), want))
     }
 }
 

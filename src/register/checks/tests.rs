@@ -50,7 +50,7 @@ async fn a_check_that_hangs_is_ended_with_its_group() {
     assert!(failed.unwrap_err().contains("did not exit within 300ms and was terminated"));
     assert!(began.elapsed() < Duration::from_secs(5));
     let pid = std::fs::read_to_string(file).unwrap();
-    // Nobody may have reaped it yet.
+    // It may not have been reaped yet.
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "its child was ended too: {stat}");
 }
