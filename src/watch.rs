@@ -109,7 +109,7 @@ pub struct Node {
     pub children: Result<Vec<(String, Node)>, Arc<str>>,
 }
 
-/// The session of a registry, for whoever registers nodes in it.
+/// The session of a registry, in which nodes can be registered.
 #[derive(Debug, Clone)]
 pub struct Link {
     /// The current connection.

@@ -1,8 +1,8 @@
 //! Passes: each renders some templates once, for `render` and `diff`.
 //!
 //! A pass waits for the rosters and keys that its templates need. Then the engine renders the templates, or, in a dry
-//! run by the agent, the pass compares them. It ends with a report. The running agent runs the passes that are requested on its
-//! control socket. If no agent is running, the command runs the pass with its own engine.
+//! run by the agent, the pass compares them. It ends with a report. The running agent runs the passes that are requested
+//! on its control socket. If no agent is running, the command runs the pass with its own engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

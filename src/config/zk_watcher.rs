@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::file::check_owner_and_mode;
 use super::flags::working_dir;
 use super::problem::{Problem, Problems, ValueError};
+use super::registry::DEFAULT_NAME;
 use super::resolve::Overrides;
 use super::service::{host_name, not_data, service_path};
 use super::{Auth, Check, Command, Config, RegistryConfig, RegistryUrl, ServiceConfig};
@@ -136,7 +137,7 @@ fn service(section: &Section) -> Result<ServiceConfig, Vec<ini::Misplaced>> {
             interval,
             timeout: TIMEOUT,
             fall: 1,
-            ..ServiceConfig::new(&section.name, &default_registry(), path, port, Check::Cmd(split(&cmd.value)))
+            ..ServiceConfig::new(&section.name, DEFAULT_NAME, path, port, Check::Cmd(split(&cmd.value)))
         }),
         _ => Err(problems),
     }
@@ -150,10 +151,6 @@ fn value<T>(
 ) -> Option<T> {
     let entry = entry?;
     parse(&entry.value).map_err(|wrong| problems.push((entry.span.clone(), wrong))).ok()
-}
-
-fn default_registry() -> String {
-    super::registry::DEFAULT_NAME.to_owned()
 }
 
 /// A command as zk_watcher splits it: at each space, without a shell.
@@ -249,7 +246,7 @@ pub fn from_env(overrides: &Overrides) -> Result<Config, Problems> {
         drain,
         timeout: TIMEOUT,
         fall: 1,
-        ..ServiceConfig::new("service", &default_registry(), path, port, Check::Cmd(split(&cmd)))
+        ..ServiceConfig::new("service", DEFAULT_NAME, path, port, Check::Cmd(split(&cmd)))
     };
     let port = env("ZOOKEEPER_PORT").map_or("2181", String::as_str);
     config(&format!("{}:{port}", server.unwrap_or_default()), None, vec![Arc::new(service)], overrides)

@@ -34,7 +34,7 @@ pub struct Registries {
     events: mpsc::Receiver<(u64, RegistryEvent)>,
     tasks: TaskTracker,
     state: StateAccess,
-    /// Sessions of an earlier process are continued, and told to whoever registers nodes.
+    /// Nodes can be registered in the sessions, and the session of an earlier process is continued.
     has_services: bool,
 }
 
@@ -130,7 +130,7 @@ impl Registries {
         let (sender, mut events) = mpsc::channel(1);
         let stop = CancellationToken::new();
         let (registry, link) = if self.has_services {
-            // Without services, nobody would delete the nodes of that session.
+            // Without services, nothing would delete the nodes of that session.
             watch::open_with_session(config, &self.state, is_of_services)
         } else {
             (watch::open(config, &self.state), None)

@@ -60,7 +60,7 @@ pub struct ZooKeeper {
     is_old: AtomicBool,
     /// How often everything is checked without an event.
     check_interval: Duration,
-    /// Tells the current connection to whoever registers nodes.
+    /// The current connection, for the nodes that are registered.
     connection: watch::Sender<Option<Connection>>,
     own_nodes: Arc<OwnNodes>,
     keeps_session: Arc<AtomicBool>,
@@ -89,7 +89,7 @@ impl ZooKeeper {
         Self { continues_session: true, ..self }
     }
 
-    /// Its session, for whoever registers nodes in it.
+    /// Its session, in which nodes can be registered.
     pub fn link(&self) -> Link {
         let (own_nodes, keeps_session) = (Arc::clone(&self.own_nodes), Arc::clone(&self.keeps_session));
         Link { connection: self.connection.subscribe(), own_nodes, keeps_session }
