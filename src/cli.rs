@@ -85,12 +85,12 @@ enum Command {
     Pause(agent_commands::PauseArgs),
     /// Resume the replacement of files
     Resume,
-    /// Only register the services of this host while they are healthy, until SIGTERM or SIGINT
+    /// Register the services of this host while they are healthy, without rendering templates, until SIGTERM or SIGINT
     #[command(after_help = help::REGISTER)]
     Register(RegisterArgs),
-    /// Keep a service deregistered until undrain, or for a given time
+    /// Keep a service deregistered until it is undrained, or for a given time
     Drain(agent_commands::DrainArgs),
-    /// Bring a drained service back
+    /// End the drain of a service, and register it again if it is up
     Undrain(agent_commands::UndrainArgs),
     /// Print the members of a path
     #[command(after_help = help::GET)]
@@ -101,23 +101,23 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// The program to run once every file is up to date (overrides [exec] cmd)
+    /// The program to run as soon as every file is up to date (overrides [exec] cmd)
     #[arg(last = true, value_name = "CMD")]
     program: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 struct RegisterArgs {
-    /// The ZooKeeper servers for an INI file of zk_watcher: HOST:PORT,…[/chroot]
+    /// The ZooKeeper servers to use with a zk_watcher INI file: HOST:PORT,…[/chroot]
     #[arg(short, long, value_name = "SERVERS", default_value = config::zk_watcher::SERVER)]
     server: String,
-    /// Read one service from the environment variables of zk_watcher's container instead of a file
+    /// Instead of a file, read one service from the environment variables that the zk_watcher container uses
     #[arg(long)]
     from_env: bool,
-    /// Accepted for zk_watcher's command lines, without effect
+    /// Ignored; accepted for compatibility with zk_watcher
     #[arg(short, long, hide_short_help = true)]
     verbose: bool,
-    /// Accepted for zk_watcher's command lines: log lines go to standard error, as for every command
+    /// Ignored; accepted for compatibility with zk_watcher (log lines always go to standard error)
     #[arg(short = 'l', long, hide_short_help = true)]
     syslog: bool,
     /// Ignored, as in zk_watcher

@@ -47,7 +47,7 @@ pub struct PauseArgs {
 pub struct DrainArgs {
     /// The name of the service
     service: String,
-    /// How long [default: until undrain]
+    /// How long to keep the service deregistered [default: until `rosterd undrain`]
     #[arg(long = "for", value_name = "DURATION", value_parser = length)]
     length: Option<Duration>,
     /// The reason, shown by status and explain

@@ -54,7 +54,7 @@ pub struct GetArgs {
     /// Wait for at least N members, but no longer than --timeout
     #[arg(long, value_name = "N")]
     pub wait_for: Option<usize>,
-    /// Print nothing to standard error if the exit code is 0, for callers that read both outputs as one
+    /// Print nothing to standard error if the exit code is 0, for callers that merge standard output and standard error
     #[arg(short, long)]
     pub quiet: bool,
     /// How long to wait for the registry

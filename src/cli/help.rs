@@ -12,8 +12,8 @@ Exit codes:
    0  success, or nothing to do             5  another agent has locked the state directory
    1  a step failed                        64  invalid usage
    2  something differs (diff)             69  no agent answers
-   3  too few members, held, or paused     78  invalid configuration or templates
-   4  the registry was not reached";
+   3  too few members, a hold, or a pause  78  invalid configuration or templates
+   4  the registry could not be reached";
 
 /// For `run`.
 pub const RUN: &str = "\
@@ -49,8 +49,8 @@ Exit codes:
    0  every file is up to date
    1  a render, check, write or reload failed
    2  a file differed (--detailed-exitcode)
-   3  too few members, held, or paused
-   4  the registry was not reached in time
+   3  too few members, a roster or key held, or replacement paused
+   4  the registry could not be reached in time
   78  invalid configuration or templates";
 
 /// For `diff`.
@@ -63,8 +63,8 @@ Exit codes:
    0  no file would change
    1  a template cannot be rendered
    2  a file would change
-   3  too few members, held, or paused
-   4  the registry was not reached in time
+   3  too few members, a roster or key held, or replacement paused
+   4  the registry could not be reached in time
   78  invalid configuration or templates";
 
 /// For `get`.
@@ -77,4 +77,4 @@ Examples:
 Exit codes:
    0  the members are on standard output
    3  fewer members than --min: nothing is printed
-   4  the registry was not reached, and there is no usable cache";
+   4  the registry could not be reached, and there is no usable cache";
