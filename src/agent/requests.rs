@@ -166,7 +166,7 @@ impl Agent {
             return self.no_service(service);
         }
         let end = left.map(|left| to_come(now + left, now, &Zone::system()));
-        let end = end.map_or_else(|| format!("until `rosterd undrain {service}`"), |end| format!("until {end}"));
+        let end = end.map_or_else(|| format!("until `rosterd undrain {service}` is run"), |end| format!("until {end}"));
         Answer::done(format!("{service}: drained {end}\n"))
     }
 
@@ -175,9 +175,12 @@ impl Agent {
             return self.no_service(service);
         }
         let was = self.registrar.undrain(service);
-        let text =
-            if was { "no longer drained; registered again while it is up" } else { "not drained: nothing to do" };
-        Answer::done(format!("{service}: {text}\n"))
+        let text = if was {
+            ": no longer drained; it will be registered when it is up"
+        } else {
+            " is not drained: nothing to do"
+        };
+        Answer::done(format!("{service}{text}\n"))
     }
 
     fn no_service(&self, name: &str) -> Answer {
@@ -198,7 +201,7 @@ impl Agent {
         let flying = report.templates.iter().filter(|(_, template)| template.in_flight);
         let flying: Vec<&str> = flying.map(|(name, _)| &**name).collect();
         let mut text =
-            format!("paused until {until}: no file is replaced before that; `rosterd resume` ends the pause\n");
+            format!("paused until {until}: no file will be replaced until then; `rosterd resume` ends the pause\n");
         if !flying.is_empty() {
             text = format!("{text}replacements in progress will be finished: {}\n", flying.join(", "));
         }

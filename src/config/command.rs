@@ -257,7 +257,7 @@ pub fn unknown_placeholder(text: &str, is_check: bool) -> Option<(&str, ValueErr
         placeholder => placeholder.is_none(),
     })?;
     let name = name.trim().trim_start_matches('.');
-    let message = format!("a command cannot use {name:?}");
+    let message = format!("{{{{ {name} }}}} is not a variable of this command");
     let hint = match name.strip_prefix("staged.") {
         Some(_) if !is_check => {
             "`staged` is available in check_cmd only: later the files are at their destinations".to_owned()

@@ -45,7 +45,7 @@ impl Source {
         let tried = |what: &str, error: std::io::Error| {
             ValueError::new(
                 format!("the configuration file cannot be {what}: {error}"),
-                "create the file, make it readable by rosterd's user, or specify another one with -c FILE or $ROSTERD_CONFIG",
+                "create the file, make it readable by rosterd's user, or specify another file with -c FILE or $ROSTERD_CONFIG",
             )
         };
         let absolute = std::path::absolute(file).map_err(|error| whole(tried("found", error))).ok()?;

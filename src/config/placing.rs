@@ -113,7 +113,7 @@ fn block(table: &Table<'_>) -> Option<Block> {
         return None;
     };
     if table.get("each").is_some() {
-        let hint = "remove one of them: the agent owns the file of a key, and removes it with the key";
+        let hint = "remove one of them: with `each`, rosterd owns the whole file, and removes it when its key is gone";
         value.reject(ValueError::new("`block` cannot be combined with `each`", hint));
     }
     let name = value.text("\"cluster\"")?;

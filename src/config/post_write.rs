@@ -49,7 +49,7 @@ pub fn on_reload_failure(table: &Table<'_>) -> OnReloadFailure {
     if chosen == OnReloadFailure::Rollback {
         needs_reload(table, "on_reload_failure");
         if let (Some(_), Some(value)) = (table.get("block"), table.get("on_reload_failure")) {
-            let hint = "remove one of them: restoring the whole file would undo what other programs wrote to it since";
+            let hint = "remove one of them: restoring the whole file would undo what other programs wrote to it in the meantime";
             value.reject(ValueError::new("on_reload_failure = \"rollback\" cannot be combined with `block`", hint));
         }
     }

@@ -24,7 +24,7 @@ pub struct Problem {
     pub text: Arc<str>,
     /// The byte range of `text` to mark.
     pub span: Range<usize>,
-    /// The message, with the value in it: "min (5) is greater than max (3)".
+    /// The message, with the value in it: "`min` (5) is greater than `max` (3)".
     pub message: String,
     /// The hint: "write min = 3 or less, or remove max".
     pub hint: Option<String>,

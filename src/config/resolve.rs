@@ -137,7 +137,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
         check_permissions(&top.source.file, "the configuration file", trust, report, &|wrong| {
             report.error(Problem::whole(&top.source.file, wrong));
         });
-        dests.add_input(&top.source.file, "a file of the configuration");
+        dests.add_input(&top.source.file, "a configuration file");
     }
     let roster_names = std::mem::take(&mut followed.names);
     let (template_dir, trust) = (&agent.template_dir, &agent.trust);
@@ -268,7 +268,7 @@ fn socket_fits(socket: &Path) -> Result<(), ValueError> {
         return Ok(());
     }
     let message = format!("the socket's path has {length} bytes; the maximum is {MAX_SOCKET}");
-    Err(ValueError::new(message, "write a shorter one, as in \"/run/rosterd/rosterd.sock\""))
+    Err(ValueError::new(message, "write a shorter path, as in \"/run/rosterd/rosterd.sock\""))
 }
 
 /// The default of `[status] socket`.

@@ -105,7 +105,7 @@ impl RosterParser<'_> {
             let text = value.filled(self.fill, "\"/config/app\"")?;
             if text.contains('*') {
                 value.reject(ValueError::new(
-                    format!("a key is one node, but {text:?} has a *"),
+                    format!("a [[key]] watches a single node, but its path {text:?} contains a *"),
                     "name the node; only a roster's path may have a *",
                 ));
                 return None;
@@ -179,7 +179,12 @@ pub fn check_roster_name(name: &str) -> Result<(), String> {
 
 /// The error for an invalid path.
 fn bad_path(text: &str, why: &impl std::fmt::Display) -> ValueError {
-    ValueError::new(format!("{text:?} is not a valid path: {why}"), format!("write path = {PATH_EXAMPLE}"))
+    let hint = if text.contains('*') {
+        "write path = \"/services/*\", with a single *".to_owned()
+    } else {
+        format!("write path = {PATH_EXAMPLE}")
+    };
+    ValueError::new(format!("{text:?} is not a valid path: {why}"), hint)
 }
 
 /// `min`, `max` and `above_max`, checked against each other; the defaults for what has been reported.
@@ -192,11 +197,11 @@ fn bounds(table: &Table<'_>) -> Bounds {
     let problem = match (min, max) {
         (_, Some(0)) => Some((
             max_value,
-            ValueError::new("max is 0, which would leave no members", "write max = 1 or more, or remove max"),
+            ValueError::new("`max` is 0, which would leave no members", "write max = 1 or more, or remove max"),
         )),
         // The default of `min` is 1, and only a `max` of 0 is less than that.
         (Some(min), Some(max)) if min > max => {
-            let message = format!("min ({min}) is greater than max ({max})");
+            let message = format!("`min` ({min}) is greater than `max` ({max})");
             Some((min_value, ValueError::new(message, format!("write min = {max} or less, or remove max"))))
         }
         _ => None,

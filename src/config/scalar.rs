@@ -23,7 +23,7 @@ pub fn any_duration(text: &str) -> Result<Duration, ValueError> {
 pub fn duration(text: &str) -> Result<Duration, ValueError> {
     let duration = any_duration(text)?;
     if duration > MAX_DURATION {
-        return Err(ValueError::new(format!("{text:?} is longer than a year"), "write a shorter one"));
+        return Err(ValueError::new(format!("{text:?} is longer than a year"), "write a duration of at most a year"));
     }
     Ok(duration)
 }

@@ -80,7 +80,7 @@ impl<'a> Table<'a> {
     fn unknown(&self, written: &str) -> ValueError {
         let name = self.name();
         if name == TOP.table && CONFD_FILE.contains(&written) {
-            let hint = "docs/migrating.md, \"From confd\", has the counterpart of each setting";
+            let hint = "see \"From confd\" in docs/migrating.md for the equivalent of each setting";
             return ValueError::new(format!("`{written}` is a setting of confd.toml, not of rosterd"), hint);
         }
         let message = format!("unknown key `{written}` in {name}");

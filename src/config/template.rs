@@ -244,7 +244,7 @@ fn id(table: &Table<'_>, key: &'static str, number_key: &'static str, find: &Fin
         value.count("0")?
     } else {
         let text = value.text("\"root\"")?;
-        let over = |_| ValueError::new(format!("{text} is too large for an ID"), "write a smaller one");
+        let over = |_| ValueError::new(format!("{text} is too large for an ID"), "write a smaller ID");
         value.accept(if scalar::is_digits(text) { text.parse().map_err(over) } else { find(text) })?
     };
     if number == u32::MAX {
@@ -320,7 +320,12 @@ pub fn env(value: &Value<'_>) -> BTreeMap<String, String> {
         if !scalar::is_identifier(entry.key) || entry.key.starts_with("ROSTERD_") {
             let hint =
                 "write letters, digits and _, not beginning with a digit; names that begin with ROSTERD_ are reserved";
-            entry.reject(ValueError::new(format!("{:?} cannot be set for commands", entry.key), hint));
+            let why = if entry.key.starts_with("ROSTERD_") {
+                "is reserved"
+            } else {
+                "is not a valid name of an environment variable"
+            };
+            entry.reject(ValueError::new(format!("{:?} {why}", entry.key), hint));
         } else if text.contains('\0') {
             entry.reject(ValueError::new(format!("`{}` contains a NUL", entry.key), "remove it"));
         } else {

@@ -33,7 +33,7 @@ pub fn unit(table: &Table<'_>, placing: &Placing) -> Option<Arc<str>> {
         return None;
     }
     if table.get("block").is_some() {
-        let hint = "remove one of them: restoring the file would undo what other programs wrote to it since";
+        let hint = "remove one of them: restoring the file would undo what other programs wrote to it in the meantime";
         value.reject(ValueError::new("`unit` cannot be combined with `block`", hint));
         return None;
     }

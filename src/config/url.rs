@@ -84,8 +84,8 @@ fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, ValueError> {
     }
     let scheme = if tls { "zks://" } else { "zk://" };
     let repeated = match (chroot.contains(','), without_schemes != rest) {
-        (true, _) => Some("the chroot is written once, at the end".to_owned()),
-        (_, true) => Some(format!("{scheme} is written once, at the start")),
+        (true, _) => Some("the chroot may appear only once, at the end of the url".to_owned()),
+        (_, true) => Some(format!("{scheme} may appear only once, at the start of the url")),
         _ => None,
     };
     if let Some(message) = repeated {

@@ -32,11 +32,11 @@ events! {
     WatchStarted = watch_started Info "watching" { roster: Name, path: String, registry: Name, url: Name, min: Option<usize>, max: Option<usize> }
     RosterLoaded = roster_loaded Info "roster loaded" { roster: Name, path: String, key_count: Option<usize>, members: usize, zxid: Option<Zxid> }
     MembersChanged = members_changed Info "members changed" { roster: Name, path: NodePath, added: Vec<String>, removed: Vec<String>, changed: usize, members: usize, zxid: Option<Zxid> }
-    RosterHeld = roster_held Warn "roster or key held" { roster: Name, path: String, reason: String, kept: Option<usize> }
+    RosterHeld = roster_held Warn "hold in effect" { roster: Name, path: String, reason: String, kept: Option<usize> }
     HoldReleased = hold_released Info "hold released" { roster: Name, path: String }
     HoldAccepted = hold_accepted Info "hold accepted" { roster: Name, uid: u32 }
-    RosterStale = roster_stale Warn "using the last known-good members or data" { roster: Name, path: String, age_s: Option<u64> }
-    StaleRefused = stale_refused Warn "last known-good members not used" { template: Name, roster: Name, reason: String }
+    RosterStale = roster_stale Warn "using the last known-good data" { roster: Name, path: String, age_s: Option<u64> }
+    StaleRefused = stale_refused Warn "last known-good data not used" { template: Name, roster: Name, reason: String }
     FormatChosen = format_chosen Info "format chosen" { roster: Name, path: NodePath, format: Format }
     MemberQuarantined = member_quarantined Warn "member quarantined" { roster: Name, path: NodePath, reason: Quarantine }
     NotAMember = not_a_member Info "node is not a member; left out" { roster: Name, path: NodePath, reason: NotAMember }
@@ -61,14 +61,14 @@ events! {
     ForeignNode = foreign_node Warn "not registered; the node exists and is not this agent's" { service: Name, path: String, owner: SessionNumber }
     RegistrationDisputed = registration_disputed Warn "registered node changed by another client; restored" { service: Name, path: String, reason: Words }
     RegistrationFailed = registration_failed Error "service cannot be registered" { service: Name, path: String, reason: String, retry_in_s: u64 }
-    SessionContinued = session_continued Info "session of the previous run continued" { registry: Name, session: SessionNumber }
-    ServiceDrained = service_drained Warn "service drained; deregistered until the drain ends" { service: Name, uid: u32, reason: Option<String> }
+    SessionContinued = session_continued Info "session resumed from the previous run" { registry: Name, session: SessionNumber }
+    ServiceDrained = service_drained Warn "service drained" { service: Name, uid: u32, reason: Option<String> }
     ServiceUndrained = service_undrained Info "drain ended" { service: Name }
     ServiceDataFailed = service_data_failed Warn "data_cmd failed; its previous output, if any, stays in use" { service: Name, reason: String }
 
     // Templates and their files.
     TemplateLoaded = template_loaded Info "managing file" { template: Name, dest: PathBuf }
-    TemplateWaiting = template_waiting Info "waiting for rosters or keys that have no known-good members or data yet" { template: Name, needs: Vec<Name> }
+    TemplateWaiting = template_waiting Info "template waiting for its first known-good data" { template: Name, needs: Vec<Name> }
     KeySkipped = key_skipped Warn "key has no file" { template: Name, key: Name, reason: String }
     FileWritten = file_written Info "file written" { template: Name, dest: PathBuf, digest: Option<Hex>, took_ms: Option<u64> }
     FileUnchanged = file_unchanged Info "file unchanged" { template: Name, dest: PathBuf }
@@ -141,7 +141,7 @@ events! {
     TemplatesRefused = templates_refused Error "templates rejected; the previous ones are still in use" { reason: String }
     TemplateWatchFailed = template_watch_failed Warn "templates cannot be watched; edits take effect on HUP" { reason: String }
     DriftWatchFailed = drift_watch_failed Warn "some destinations cannot be watched; checking them every few minutes" { reason: String }
-    Paused = paused Warn "paused; files stay as they are" { until: String, uid: u32, reason: Option<String> }
+    Paused = paused Warn "file replacement paused" { until: String, uid: u32, reason: Option<String> }
     Resumed = resumed Info "file replacement resumed" { uid: u32 }
     PauseEnded = pause_ended Info "pause ended; file replacement resumed" {}
     StateReadFailed = state_read_failed Warn "saved state is incomplete" { file: Option<PathBuf>, reason: String, effect: Words }
@@ -168,7 +168,7 @@ events! {
     RegistryTimedOut = registry_timed_out Error "no answer from the registry in time" { template: Name, limit_s: u64 }
     KeyMissing = key_missing Warn "key not found or has no members" { template: Name, key: String }
     PassFailed = pass_failed Warn "not everything is up to date; correct the cause and run rosterd render again" {}
-    ChecksNotRun = checks_not_run Info "a dry run does not run check_cmd, which may still refuse these files" { templates: Vec<Name> }
+    ChecksNotRun = checks_not_run Info "check_cmd is not run in a dry run; it may still reject the files of these templates" { templates: Vec<Name> }
     PassReloadPending = pass_reload_pending Error "a reload is still pending; the next rosterd render, or the agent when it starts, runs it" { command: String, templates: Vec<Name> }
     WriteUnfinished = write_unfinished Error "an interrupted write is not finished; the next rosterd render, or the agent when it starts, retries it" {}
 }

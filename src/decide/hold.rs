@@ -120,7 +120,7 @@ impl Reason {
         match self {
             Self::BelowMin { have, min, quarantined, not_members, filtered, absent } => {
                 let none = if *not_members == 1 { "non-member" } else { "non-members" };
-                let rest = [(quarantined, "quarantined"), (not_members, none), (filtered, "excluded by where")];
+                let rest = [(quarantined, "quarantined"), (not_members, none), (filtered, "excluded by `where`")];
                 let rest = rest.iter().filter(|(count, _)| **count > 0).map(|(count, why)| format!("{count} {why}"));
                 let rest: Vec<String> = rest.collect();
                 let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join(", ")) };

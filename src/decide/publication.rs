@@ -150,12 +150,12 @@ pub struct Failure {
 impl Failure {
     /// Why a member is left out, if the file fails like this only with it.
     pub fn of_member(&self) -> String {
-        let what = if self.stage == Stage::Render {
-            "the template cannot be rendered with it"
-        } else {
-            "the check refuses it"
-        };
-        format!("{what}: {}", self.message)
+        format!("{}: {}", self.with_member(), self.message)
+    }
+
+    /// The same without the message.
+    pub fn with_member(&self) -> &'static str {
+        if self.stage == Stage::Render { "the template cannot be rendered with it" } else { "the check rejects it" }
     }
 }
 
@@ -171,7 +171,7 @@ pub enum Stage {
     Changed,
     /// The check could not be run, was interrupted or timed out.
     Check,
-    /// The check refused the staged file. Members can be at fault.
+    /// The check rejected the staged file. Members can be at fault.
     Refused,
     /// Another template of its unit failed. Both are retried together.
     Unit,

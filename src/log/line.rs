@@ -124,7 +124,7 @@ impl Line {
         }
     }
 
-    /// `/services/web: +10.0.0.3:80 -10.0.0.2:80 1 changed (3 now)`.
+    /// `/services/web: +10.0.0.3:80 -10.0.0.2:80 1 updated (3 members now)`.
     fn membership(&self) -> String {
         let get = |name| self.get(name).unwrap_or(&Value::Null);
         let mut text = format!("{}:", get("path").as_str().unwrap_or_default());
@@ -136,9 +136,11 @@ impl Line {
             }
         }
         if let Some(changed) = get("changed").as_u64().filter(|changed| *changed > 0) {
-            let _ = write!(text, " {changed} changed");
+            let _ = write!(text, " {changed} updated");
         }
-        let _ = write!(text, " ({} now)", get("members"));
+        let members = get("members");
+        let noun = if members.as_u64() == Some(1) { "member" } else { "members" };
+        let _ = write!(text, " ({members} {noun} now)");
         text
     }
 }

@@ -35,7 +35,7 @@ pub enum InvalidPath {
     #[error("only one segment of a path may contain *, as in /services/* or /services/mem*")]
     Wildcards,
     /// A segment with `*` contains `**`, or a character that is special in other globs.
-    #[error("* is the only wildcard: a segment with * cannot contain **, or any of ? [ ] {{ }}")]
+    #[error("a segment with * cannot contain **, ?, [, ], {{ or }}")]
     WildcardSyntax,
 }
 

@@ -148,7 +148,7 @@ fn pid_file(file: &Path) -> Result<(), String> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).map_err(|why| format!("{shown}: {why}"))?;
     let pid = text.trim().parse::<i32>().ok().filter(|pid| *pid > 0);
-    let pid = pid.ok_or_else(|| format!("{shown} holds no process id"))?;
+    let pid = pid.ok_or_else(|| format!("{shown} contains no process ID"))?;
     match kill(Pid::from_raw(pid), None) {
         // Another user's process runs, too.
         Ok(()) | Err(nix::errno::Errno::EPERM) => Ok(()),

@@ -68,7 +68,7 @@ impl Writer {
                     Err(stop) => return Err(stop),
                 }
             }
-            Ok(Outcome::Failed("the node changes all the time".into()))
+            Ok(Outcome::Failed("the node keeps changing".into()))
         };
         outcome(written.await, &spec.id)
     }
@@ -84,7 +84,7 @@ impl Writer {
                     Err(stop) => return Err(stop),
                 }
             }
-            Ok(Outcome::Failed("the node changes all the time".into()))
+            Ok(Outcome::Failed("the node keeps changing".into()))
         };
         let deleted = outcome(deleted.await, id);
         if deleted == Outcome::Deleted {

@@ -146,14 +146,14 @@ pub fn tera() -> Tera {
 fn known_only(filter: &str, arguments: &[&str], kwargs: &Kwargs) -> TeraResult<()> {
     match kwargs.iter().find(|(key, _)| !key.as_str().is_some_and(|key| arguments.contains(&key))) {
         None => Ok(()),
-        Some((key, _)) if arguments.is_empty() => fail(format!("{filter} takes no arguments, but got {key}")),
-        Some((key, _)) => fail(format!("{filter} takes {}, not {key}", arguments.join(" and "))),
+        Some((key, _)) if arguments.is_empty() => fail(format!("`{filter}` takes no arguments, but got {key}")),
+        Some((key, _)) => fail(format!("`{filter}` takes {}, not {key}", arguments.join(" and "))),
     }
 }
 
 /// Rejects undefined values, also as items of a list or a map that the template builds.
 fn defined(filter: &str, value: &Value) -> TeraResult<()> {
-    let missing = |value: &Value| fail(format!("{filter} got an undefined value{}", kind_hint(value)));
+    let missing = |value: &Value| fail(format!("`{filter}` was given an undefined value{}", kind_hint(value)));
     if value.is_undefined() {
         return missing(value);
     }

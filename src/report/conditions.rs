@@ -52,11 +52,11 @@ pub fn refused(it: &Refusal, context: &Context) -> Condition {
         Part::Configuration => ("configuration", "the previous one is in use; run `rosterd check`, then send HUP"),
         Part::Templates => ("templates", "the previous ones are in use; run `rosterd check`"),
     };
-    let since = past(it.since, context.wall, &context.zone);
-    let place = it.place.as_deref().map(|place| format!(", at {}", field(place))).unwrap_or_default();
+    let at = past(it.since, context.wall, &context.zone);
+    let place = it.place.as_deref().map(|place| format!("{}: ", field(place))).unwrap_or_default();
     let more =
         if it.problems > 1 { format!(" (and {})", plural(it.problems - 1, "more problem")) } else { String::new() };
-    let text = format!("{what} rejected since {since}{place}: {}{more}; {next}", field(&it.reason));
+    let text = format!("{what} rejected at {at}: {place}{}{more}; {next}", field(&it.reason));
     Condition::info(Health::Warning, text)
 }
 
@@ -85,7 +85,10 @@ pub fn template_conditions(report: &Report, template: &TemplateReport, context: 
     all.extend(report.reload_of(&config.name).map(|(command, reload)| reload_condition(command, reload, clock)));
     if !all.iter().any(|condition| condition.blocking) {
         let at = template.rendered.map(|at| format!(", rendered at {}", clock.past(at))).unwrap_or_default();
-        all.insert(0, Condition::info(Health::Ok, format!("up to date{at}")));
+        // Each file of a template with `each` has conditions of its own.
+        let text =
+            if config.pattern().is_some() { "one file for each key".to_owned() } else { format!("up to date{at}") };
+        all.insert(0, Condition::info(Health::Ok, text));
     }
     all
 }
@@ -126,7 +129,7 @@ fn hold_condition(roster: &str, it: &HoldReport, clock: &Clock) -> Condition {
     let kept = match it.kept {
         None => "no known-good members yet".to_owned(),
         Some(1) => format!("keeping the last known-good {noun}"),
-        Some(count) => format!("keeping the {count} last known-good {noun}s"),
+        Some(count) => format!("keeping the last {count} known-good {noun}s"),
     };
     let health = if it.kept.is_some() { Health::Warning } else { Health::Critical };
     Condition::blocking(health, held(roster, &it.path, &it.hold, &kept, clock))
@@ -153,29 +156,29 @@ fn failure(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
         Retry::At(due) => format!("retry at {}", clock.due(due)),
         Retry::OnChange if stage == Stage::Unit => "retried with the whole unit".to_owned(),
         Retry::OnChange if stage == Stage::Rollback => {
-            format!("will be retried when {change}, or with `rosterd render {}`", template.config.name)
+            format!("retried when {change}, or by `rosterd render {}`", template.config.name)
         }
-        Retry::OnChange => format!("will be retried when {change}"),
+        Retry::OnChange => format!("retried when {change}"),
     };
-    let text = format!("{}{times}, {retry}: {}", stage.describe(), it.failure.message);
+    let text = format!("{}{times}; {retry}: {}", stage.describe(), it.failure.message);
     Some(Condition::blocking(Health::Critical, text))
 }
 
 /// A change of the destination by another process.
 fn drift(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
     let drift = template.drift.as_ref()?;
-    let since = clock.past(drift.since);
+    let seen = clock.past(drift.since);
     let next = match (template.config.on_drift, drift.disputed) {
         (OnDrift::Correct, None) => "will be overwritten".to_owned(),
         (OnDrift::Correct, Some((times, due))) => {
             format!(
-                "corrected {times} times recently; is another tool managing it? Next correction at {}",
+                "corrected {times} times recently, next correction at {}; is another tool managing it?",
                 clock.due(due)
             )
         }
-        (OnDrift::Report, _) => "left as it is until the rendered content changes (on_drift)".to_owned(),
+        (OnDrift::Report, _) => "left as it is until the rendered content changes (`on_drift`)".to_owned(),
     };
-    let text = format!("changed by another process since {since}; {next}: {}", drift.what);
+    let text = format!("changed by another process, detected at {seen}: {}; {next}", drift.what);
     Some(Condition::blocking(Health::Warning, text))
 }
 
@@ -184,10 +187,10 @@ fn isolated(it: &IsolatedReport, clock: &Clock) -> Condition {
     let member = field(&it.member.to_string());
     let next = match it.retry {
         Some(due) => format!("at {}", clock.due(due)),
-        None => "with another template of its unit".to_owned(),
+        None => "when another template of its unit is retried".to_owned(),
     };
-    let why = it.failure.of_member();
-    let text = format!("{member} is isolated, retried when it changes, or {next}: {why}");
+    let (what, why) = (it.failure.with_member(), &it.failure.message);
+    let text = format!("{member} is isolated: {what} (retried when the member changes, or {next}): {why}");
     Condition::blocking(Health::Warning, text)
 }
 
@@ -211,7 +214,7 @@ pub fn roster_conditions(report: &Report, roster: &RosterReport, clock: &Clock) 
         all.push(Condition::blocking(Health::Ok, text));
     }
     let failed = roster.filtered.iter().filter(|(_, error)| error.is_some()).count();
-    for (count, what) in [(failed, "excluded because where failed"), (roster.quarantined.len(), "quarantined")] {
+    for (count, what) in [(failed, "excluded because `where` failed"), (roster.quarantined.len(), "quarantined")] {
         if count > 0 {
             let nodes = plural(count, "node");
             let text = format!("{name}: {nodes} {what}; details: rosterd explain {name}");
@@ -270,14 +273,14 @@ pub fn reload_condition(command: &Reload, it: &ReloadReport, clock: &Clock) -> C
         ReloadState::AwaitingFiles => "waiting for the other files that changed together with this one".to_owned(),
         ReloadState::Due { at, splayed } => {
             let limit = match it.failures {
-                0 if splayed => " (splay)",
-                0 => " (reload_interval)",
+                0 if splayed => ", delayed by `splay`",
+                0 => ", delayed by `reload_interval`",
                 _ => "",
             };
             format!("{} at {}{limit}", if it.failures == 0 { "runs" } else { "retry" }, clock.due(at))
         }
     };
     let why = it.last_error.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    let text = format!("reload pending: `{command}`{failed}, {when}{why}");
+    let text = format!("reload pending: `{command}`{failed}; {when}{why}");
     if it.failures == 0 { Condition::info(Health::Ok, text) } else { Condition::blocking(Health::Critical, text) }
 }

@@ -74,7 +74,12 @@ fn template(report: &Report, it: &TemplateReport, context: &Context) -> String {
 fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     let config = &it.config;
     let mut out = format!("roster {}: {} in registry {}\n", config.name, config.subject, config.registry);
-    let conditions = roster_conditions(report, it, &context.clock(report));
+    let mut conditions = roster_conditions(report, it, &context.clock(report));
+    // Conditions refer to this screen.
+    let reference = format!("details: rosterd explain {}", config.name);
+    for condition in &mut conditions {
+        condition.text = condition.text.replace(&reference, "see below");
+    }
     if !conditions.iter().any(|condition| condition.blocking) {
         out.push_str("  fresh\n");
     }
@@ -99,12 +104,12 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     let title = format!("keys that `rosterd accept {}` would remove, with their files", config.name);
     list(&mut out, &title, it.kept_keys.iter().map(|key| field(key)));
     if let Some(filter) = &config.filter {
-        let title = format!("excluded by where = {}", field(&filter.to_string()));
+        let filter = field(&filter.to_string());
         let filtered = it.filtered.iter().map(|(path, error)| match error {
             None => field(path.as_str()),
-            Some(error) => format!("{}: where failed: {}", field(path.as_str()), field(error)),
+            Some(error) => format!("{}: `where` failed: {}", field(path.as_str()), field(error)),
         });
-        list(&mut out, &title, filtered);
+        list_of(&mut out, "excluded by `where`", &format!(" {filter}"), filtered);
     }
     let duplicates = it.duplicates.iter();
     let duplicates = duplicates.map(|(path, first)| format!("{}: same as {}", field(path.as_str()), field(first)));
@@ -195,11 +200,16 @@ fn refusals(out: &mut String, context: &Context) {
 
 /// Writes a title with the number of items, then the items; nothing if there are none.
 fn list(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
+    list_of(out, title, "", items);
+}
+
+/// The same, with a note after the number.
+fn list_of(out: &mut String, title: &str, note: &str, items: impl Iterator<Item = String>) {
     let items: Vec<String> = items.collect();
     if items.is_empty() {
         return;
     }
-    let _ = writeln!(out, "  {title} ({}):", items.len());
+    let _ = writeln!(out, "  {title} ({}):{note}", items.len());
     for item in items.iter().take(NAMED) {
         let _ = writeln!(out, "    {item}");
     }

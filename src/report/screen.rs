@@ -85,7 +85,7 @@ impl Screen {
         let fresh = freshness(it.fresh, it.view_age_s);
         let _ = write!(out, ", {fresh}, payload {}", field(&it.payload));
         for (count, what) in
-            [(it.quarantined, "quarantined"), (it.filtered, "excluded by where"), (it.duplicates, "duplicates")]
+            [(it.quarantined, "quarantined"), (it.filtered, "excluded by `where`"), (it.duplicates, "duplicates")]
         {
             if count > 0 {
                 let _ = write!(out, ", {count} {what}");
@@ -126,7 +126,8 @@ impl Screen {
         let rendered = it.rendered_at.as_deref().map(|at| self.past(at));
         let state = match (it.state, rendered) {
             (TemplateState::UpToDate, Some(at)) => format!("up to date, rendered at {at}"),
-            (TemplateState::UpToDate, None) => "up to date".to_owned(),
+            // A template with `each`, whose files are shown below it.
+            (TemplateState::UpToDate, None) => "one file for each key".to_owned(),
             (TemplateState::Updating, Some(at)) => format!("updating, last up to date at {at}"),
             (TemplateState::Updating, None) => "updating, not rendered yet".to_owned(),
             (TemplateState::NotUpToDate, Some(at)) => format!("NOT UP TO DATE, last up to date at {at}"),

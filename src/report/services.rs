@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::conditions::{Condition, Health};
 use super::context::Clock;
 use super::words::{field, line};
-use crate::decide::report::{NodeState, ServiceHealth, ServiceReport};
+use crate::decide::report::{NodeState, ServiceHealth, ServiceReport, plural};
 use crate::text::time::utc;
 
 /// A service in `status --json`.
@@ -49,9 +49,9 @@ fn is_registered(it: &ServiceReport) -> bool {
 /// Why it is not registered although it is up.
 fn obstacle(it: &ServiceReport) -> Option<String> {
     match &it.state {
-        _ if !it.is_connected => Some("the registry is not connected".to_owned()),
+        _ if !it.is_connected => Some("the agent is not connected to the registry".to_owned()),
         Some(NodeState::Foreign(0)) => {
-            Some("its node already exists and is not ephemeral: delete it if no client needs it".to_owned())
+            Some("its node already exists and is persistent; delete it if no client needs it".to_owned())
         }
         Some(NodeState::Foreign(owner)) => Some(format!(
             "its node belongs to session {owner:#x} of another client; the service will be registered when that session ends"
@@ -66,8 +66,9 @@ pub fn condition(it: &ServiceReport, clock: &Clock<'_>) -> Condition {
     let state = |health, text: String| Condition { text, blocking: health > Health::Ok, health };
     if let Some(drain) = &it.drain {
         let until = drain.left.map(|left| clock.due(clock.now + left));
-        let until = until.map_or_else(|| "until `rosterd undrain`".to_owned(), |until| format!("until {until}"));
-        let reason = drain.reason.as_deref().map(|reason| format!(" ({})", field(reason))).unwrap_or_default();
+        let until = until
+            .map_or_else(|| format!("until `rosterd undrain {}` is run", it.name), |until| format!("until {until}"));
+        let reason = drain.reason.as_deref().map(|reason| format!(": {}", field(reason))).unwrap_or_default();
         return state(Health::Warning, format!("DRAINED by uid {} {until}{reason}", drain.uid));
     }
     let since = clock.past(it.since);
@@ -76,7 +77,7 @@ pub fn condition(it: &ServiceReport, clock: &Clock<'_>) -> Condition {
     match (it.health, obstacle(it)) {
         (ServiceHealth::Unknown { passes, failures }, _) => {
             let text = format!(
-                "not known yet whether it is up (passed checks in a row: {passes} of {rise}, failed: {failures} of {fall}){why}"
+                "health not known yet ({passes} of {rise} checks passed in a row, {failures} of {fall} failed){why}"
             );
             state(Health::Ok, text)
         }
@@ -90,7 +91,7 @@ pub fn condition(it: &ServiceReport, clock: &Clock<'_>) -> Condition {
         (ServiceHealth::Up { failures }, None) => {
             let registered = if is_registered(it) { "registered" } else { "being registered" };
             let failed = if failures > 0 {
-                format!(", failed checks in a row: {failures} of {fall}{why}")
+                format!(", {failures} of {fall} checks failed in a row{why}")
             } else {
                 String::new()
             };
@@ -127,6 +128,11 @@ pub fn explain(it: &ServiceReport, clock: &Clock<'_>) -> String {
         let _ = writeln!(out, "  data_cmd failed; its previous output, if any, stays in use: {}", line(why));
     }
     let (rise, fall) = it.rise_and_fall;
-    let _ = writeln!(out, "  passed checks in a row to be up: {rise}, failed checks in a row to be down: {fall}");
+    let _ = writeln!(
+        out,
+        "  up after {} in a row, down after {} in a row",
+        plural(rise as usize, "passed check"),
+        plural(fall as usize, "failed check")
+    );
     out
 }

@@ -230,7 +230,8 @@ impl AppendLog {
                     read.push(aside);
                 }
                 Err(why) => {
-                    let (reason, effect) = (why.to_string(), "the lines set aside earlier are still not used");
+                    let (reason, effect) =
+                        (why.to_string(), "entries from the earlier, unreadable file are still missing");
                     emit(Event::StateReadFailed { file: Some(aside), reason, effect });
                 }
             }

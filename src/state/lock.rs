@@ -199,15 +199,16 @@ fn not_owned(state_dir: &Path) -> Option<(PathBuf, String)> {
 
 fn held(state_dir: &Path, path: &Path, holder: &str, wait: Duration) -> Fatal {
     let who = if !holder.is_empty() && holder.bytes().all(|byte| byte.is_ascii_digit()) {
-        format!("another agent, process {holder},")
+        format!("another agent (process {holder})")
     } else {
         "another agent".to_owned()
     };
     let message = format!(
-        "{who} still uses the state directory {} (it holds {}) after {}: stop it, or give this agent its own state_dir",
+        "waited {}, but {who} is still using the state directory {} (it holds the lock {}): stop it, or give this agent \
+         its own `state_dir`",
+        humantime::format_duration(wait),
         state_dir.display(),
         path.display(),
-        humantime::format_duration(wait),
     );
     Fatal::new(Exit::Locked, message)
 }

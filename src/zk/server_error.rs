@@ -52,7 +52,7 @@ impl fmt::Display for ServerError {
         match self {
             Self::NoNode => f.write_str("no such node"),
             Self::NodeExists => f.write_str("the node exists"),
-            Self::BadVersion => f.write_str("the node was changed meanwhile"),
+            Self::BadVersion => f.write_str("the node was changed in the meantime"),
             Self::NoAuth => {
                 f.write_str("not authorized: the node's ACL does not allow this agent's credentials to read it")
             }

@@ -61,7 +61,7 @@ fn lose(site: &Site, agent: &Agent, gone: std::ops::RangeInclusive<u32>) {
     let left = fs::read_dir(&next).unwrap().count();
     fs::rename(&now, site.path("registry/services/.before")).unwrap();
     fs::rename(&next, &now).unwrap();
-    let (of, has) = (format!("roster or key held: {left} of "), format!(" has {left} member"));
+    let (of, has) = (format!("hold in effect: {left} of "), format!(" has {left} member"));
     agent.until("it is held", || {
         agent.log().iter().any(|it| it.contains("event=roster_held") && (it.contains(&of) || it.contains(&has)))
     });
@@ -170,7 +170,7 @@ fn accept_admits_only_the_view_that_was_shown() {
     );
     site.remove(&member(2));
     // `explain` would make it the view that was shown.
-    agent.says("roster or key held: 1 of 8 members of /services/web remain");
+    agent.says("hold in effect: 1 of 8 members of /services/web remain");
     let other = site.run(&["accept", "web"]);
     assert!(other.expect(3).stderr().contains("has changed since it was last reviewed"), "{}", other.stderr());
     site.file(&member(9), "");
@@ -229,7 +229,7 @@ fn a_pause_stops_replacements_and_survives_a_restart_until_resumed() {
     assert!(alone.expect(3).stderr().contains("pause.json"), "{}", alone.stderr());
     site.run(&["diff"]).expect(2);
     let mut agent = site.start();
-    agent.says("paused; files stay as they are");
+    agent.says("file replacement paused");
     agent.until("an answer", || site.run(&["status"]).code() == 0);
     agent.until("a view", || status(&site)["rosters"][0]["fresh"] == true);
     let until = |paused: &Value| humantime::parse_rfc3339(paused["until"].as_str().unwrap()).unwrap();
@@ -275,14 +275,14 @@ fn a_refused_configuration_is_shown_until_a_corrected_one_is_loaded() {
     let place = format!("{}:{line}", site.path("rosterd.toml").display());
     let text = site.run(&["status"]).expect(0).stdout();
     assert!(text.lines().next().unwrap().ends_with(": WARNING, 1 problem"), "{text}");
-    let shown = text.lines().find(|line| line.starts_with("WARNING: configuration rejected since ")).unwrap();
-    assert!(shown.contains(&format!(", at {place}: ")) && shown.contains("oops"), "{shown}");
+    let shown = text.lines().find(|line| line.starts_with("WARNING: configuration rejected at ")).unwrap();
+    assert!(shown.contains(&format!(": {place}: ")) && shown.contains("oops"), "{shown}");
     let (code, said) = check(&site);
-    assert!(code == 1 && said.starts_with("ROSTERD WARNING: configuration rejected since "), "{code} {said}");
+    assert!(code == 1 && said.starts_with("ROSTERD WARNING: configuration rejected at "), "{code} {said}");
     let refused = status(&site)["refused"][0].clone();
     assert_eq!((&refused["what"], &refused["at"]), (&"configuration".into(), &place.into()));
     for name in ["list", "web"] {
-        assert!(explain(&site, name).contains("  configuration rejected since "), "{}", explain(&site, name));
+        assert!(explain(&site, name).contains("  configuration rejected at "), "{}", explain(&site, name));
     }
     let since = refused["since"].clone();
     agent.signal(Signal::SIGHUP).says_times("event=config_refused", 2);
@@ -297,7 +297,7 @@ fn a_refused_configuration_is_shown_until_a_corrected_one_is_loaded() {
     let refused = status(&site)["refused"][0].clone();
     assert_eq!(refused["what"], "templates");
     assert!(refused["at"].as_str().unwrap().contains("templates/list.tera:"), "{refused}");
-    assert!(site.run(&["status"]).expect(0).stdout().contains("WARNING: templates rejected since "));
+    assert!(site.run(&["status"]).expect(0).stdout().contains("WARNING: templates rejected at "));
     site.file("templates/list.tera", &template);
     agent.until("it is in use again", || check(&site).0 == 0);
 }

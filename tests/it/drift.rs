@@ -200,7 +200,10 @@ fn with_report_a_drift_is_shown_and_left_until_members_change() {
     let told = template(&site, 1);
     assert!(told["drifted_since"].is_string(), "{told}");
     let explained = site.run(&["explain", "told"]).expect(0).stdout();
-    assert!(explained.contains("changed by another process since") && explained.contains(" to 7 bytes"), "{explained}");
+    assert!(
+        explained.contains("changed by another process, detected at ") && explained.contains(" to 7 bytes"),
+        "{explained}"
+    );
     site.file("registry/services/web/c:3", "");
     agent.until("a change of members replaces it", || site.read("out/told") == "a:1\nb:2\nc:3\n");
     agent.until("its drift is resolved", || template(&site, 1)["drifted_since"] == Value::Null);

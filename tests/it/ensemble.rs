@@ -73,13 +73,13 @@ fn below_min_and_absent_paths_are_held_with_a_clear_reason() {
     becomes(&agent, &site, [1]);
     let before = site.fingerprint("out/list");
     client.remove(&member(1));
-    agent.says("roster or key held: /services/x has 0 members but needs at least 1 ");
+    agent.says("hold in effect: /services/x has 0 members but needs at least 1 ");
     client.remove("/services/x");
-    agent.says("roster or key held: /services/x has 0 members but needs at least 1: the path does not exist");
+    agent.says("hold in effect: /services/x has 0 members but needs at least 1: the path does not exist");
     assert_eq!(site.fingerprint("out/list"), before);
     // A single pass reports the same, and so does an agent that never saw a member.
     let pass = site_at(&shared.connect_string(), &chroot).run(&["render"]);
-    let words = "roster or key held: /services/x has 0 members but needs at least 1: the path does not exist";
+    let words = "hold in effect: /services/x has 0 members but needs at least 1: the path does not exist";
     assert!(pass.expect(3).stderr().contains(words), "{}", pass.stderr());
     assert!(agent.stop().success());
     let agent = site.start();

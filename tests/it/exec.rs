@@ -212,7 +212,7 @@ fn one_line_says_why_the_program_has_not_started() {
     let held = CONFIG.to_owned();
     for (config, members, why) in [
         (failing, &["a"][..], "web.cfg: check failed"),
-        (held, &[][..], "web.cfg: web has no known-good members or data yet: it is held"),
+        (held, &[][..], "web.cfg: web has no known-good data yet: it is held"),
     ] {
         let site = site(&format!("{config}{}", running("")));
         for member in members {
@@ -237,7 +237,7 @@ fn without_its_registry_it_starts_with_existing_files() {
     let missing = site(&format!("{config}{}", running("")));
     let mut agent = missing.start();
     agent.says(
-        "waiting for files before starting the program: web.cfg: web has no known-good members or data yet: its registry is unreachable \
+        "waiting for files before starting the program: web.cfg: web has no known-good data yet: its registry is unreachable \
          event=program_waiting",
     );
     agent.until("waits", || missing.run(&["status"]).stdout().contains("WAITING for files to be up to date: web.cfg"));

@@ -98,11 +98,11 @@ fn a_bad_member_is_named_and_the_other_49_are_served() {
     assert_eq!(template["left_out"].as_array().unwrap().len(), 1);
     assert_eq!(template["last_error"], Value::Null, "nothing has failed: {template}");
     let explained = site.run(&["explain", "haproxy"]).expect(0).stdout();
-    assert!(explained.contains(&format!("{name} of web is isolated, ")) && explained.contains("999"), "{explained}");
+    assert!(explained.contains(&format!("{name} of web is isolated: ")) && explained.contains("999"), "{explained}");
     let roster = site.run(&["explain", "web"]).expect(0).stdout();
-    let named = format!("  left out of template haproxy (1):\n    {name}: the check refuses it: check ");
+    let named = format!("  left out of template haproxy (1):\n    {name}: the check rejects it: check ");
     assert!(roster.contains(&named), "{roster}");
-    let told = format!("{name}: the check refuses it: ");
+    let told = format!("{name}: the check rejects it: ");
     agent.says(&told);
     assert!(site.run(&["status"]).expect(0).stdout().contains(&name));
 
@@ -181,16 +181,19 @@ fn after_a_restart_the_bad_member_is_found_again_and_the_file_unchanged() {
     let mut agent = site.start();
     agent.says("event=file_written");
     site.file("registry/services/web/bad", "-");
-    agent.says("bad: the check refuses it: ");
+    agent.says("bad: the check rejects it: ");
     assert!(agent.stop().success());
     let before = site.fingerprint("out/list");
     let agent = site.start();
-    agent.says("bad: the check refuses it: ").says("event=file_unchanged");
+    agent.says("bad: the check rejects it: ").says("event=file_unchanged");
     assert_eq!(site.fingerprint("out/list"), before);
     let told = template(&site);
     assert!(told["left_out"][0]["again"].is_string(), "{told}");
     let explained = site.run(&["explain", "list"]).expect(0).stdout();
-    assert!(explained.contains("bad of web is isolated, retried when it changes, or at "), "{explained}");
+    assert!(
+        explained.contains("bad of web is isolated: the check rejects it (retried when the member changes, or at "),
+        "{explained}"
+    );
 }
 
 #[test]
@@ -201,7 +204,7 @@ fn a_check_killed_by_a_signal_refuses_the_member() {
     site.configure(&config);
     site.file("registry/services/web/bad", "-");
     let agent = site.start();
-    agent.says("bad: the check refuses it: ");
+    agent.says("bad: the check rejects it: ");
     agent.until("the others are served", || site.read("out/list") == "a\nb\nc\n");
 }
 
@@ -260,7 +263,7 @@ fn a_member_without_a_field_of_the_template_is_named_and_left_out() {
     let agent = site.start();
     agent.until("the others are served", || site.read("out/list") == "h1\nh2\n");
     agent.says("member left out: c: the template cannot be rendered with it: Field `host` is not defined");
-    let why = "c of web is isolated, retried when it changes, or at ";
+    let why = "c of web is isolated: the template cannot be rendered with it (retried when the member changes, or at ";
     assert!(site.run(&["explain", "list"]).expect(0).stdout().contains(why));
     let told = template(&site);
     assert!(told["left_out"][0]["why"].as_str().unwrap().starts_with("the template cannot be rendered"), "{told}");

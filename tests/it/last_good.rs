@@ -119,8 +119,8 @@ fn a_start_without(mut registry: impl Fickle) {
     registry.goes(&site);
 
     let agent = site.start();
-    agent.says("registry unreachable").says("using the last known-good members or data: /services/x ");
-    agent.says("using the last known-good members or data: /config/app ").says("event=file_unchanged");
+    agent.says("registry unreachable").says("using the last known-good data: /services/x ");
+    agent.says("using the last known-good data: /config/app ").says("event=file_unchanged");
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     // A template is edited, and the configuration is reloaded.
     site.file("templates/list.tera", "{{ app.n }} {% for m in x %} {{ m.name }}{% endfor %}\n");
@@ -186,7 +186,7 @@ fn a_mass_loss_while_the_agent_is_down_is_held() {
     let before = site.fingerprint("out/list");
     (1..=5).for_each(|number| registry.remove(&site, &member(number)));
     let mut agent = site.start();
-    agent.says("roster or key held: 3 of 8 members of /services/x remain").says("event=file_unchanged");
+    agent.says("hold in effect: 3 of 8 members of /services/x remain").says("event=file_unchanged");
     assert_eq!(site.fingerprint("out/list"), before);
     assert!(agent.stop().success());
     // A single pass holds it too.
@@ -211,12 +211,12 @@ fn max_stale_limits_the_age_of_saved_members_in_a_pass() {
     // Saved members have age 0 within the second in which they were saved.
     if old.code() != 0 {
         old.expect(4);
-        assert!(old.stderr().contains("last known-good members not used: saved members of"), "{}", old.stderr());
+        assert!(old.stderr().contains("last known-good data not used: saved members of"), "{}", old.stderr());
         assert_eq!(site.fingerprint("out/list"), before);
     }
     let young = without(&site, &["--max-stale", "1h"]);
     young.expect(0);
-    assert!(young.stderr().contains("using the last known-good members or data: /services/x "), "{}", young.stderr());
+    assert!(young.stderr().contains("using the last known-good data: /services/x "), "{}", young.stderr());
     assert_eq!(site.read("out/list"), "10.0.0.1:80 10.0.0.2:80 7\n");
     without(&site, &["--max-stale", "1h", "--detailed-exitcode"]).expect(0);
     site.run(&["render", "--max-stale", "fortnight"]).expect(64);
@@ -292,7 +292,7 @@ dest = "out/list"
         site.file(&format!("state/rosters/{name}"), &earlier(name));
     }
     let mut agent = site.start();
-    agent.says("using the last known-good members or data: /services/web ");
+    agent.says("using the last known-good data: /services/web ");
     agent.until("the file", || site.read("out/list") == RIGHT);
     assert!(agent.stop().success());
     for name in FILES {

@@ -63,9 +63,9 @@ fn below_min_absent_and_unreachable_leave_the_file_unchanged() {
     let before_one = site.fingerprint("out/list");
     assert_ne!(before, before_one);
     site.remove(&member(2));
-    agent.says("roster or key held: /services/web has 0 members but needs at least 1 ");
+    agent.says("hold in effect: /services/web has 0 members but needs at least 1 ");
     fs::remove_dir(site.path("registry/services/web")).unwrap();
-    agent.says("roster or key held: /services/web has 0 members but needs at least 1: the path does not exist");
+    agent.says("hold in effect: /services/web has 0 members but needs at least 1: the path does not exist");
     fs::rename(site.path("registry"), site.path("elsewhere")).unwrap();
     agent.says("registry unreachable; files stay as they are: ");
     assert_eq!(site.fingerprint("out/list"), before_one);

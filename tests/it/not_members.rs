@@ -116,7 +116,7 @@ fn jones_beside_the_members(watches: &str) {
     // The last member leaves: the roster holds, and the file stays.
     let file = site.fingerprint("out/web");
     client.remove("/services/web/10.0.0.1:80");
-    agent.says("roster or key held: /services/web has 0 members but needs at least 1 (1 non-member)");
+    agent.says("hold in effect: /services/web has 0 members but needs at least 1 (1 non-member)");
     agent.until("in both rosters", || agent.said("event=roster_held") == 2);
     assert_eq!(site.fingerprint("out/web"), file);
     assert_eq!((site.read("out/all").as_str(), site.path("out/web.each").exists()), (all, true));

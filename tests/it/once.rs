@@ -102,7 +102,7 @@ fn too_few_members_exit_3_and_other_templates_are_written() {
     let held = site.run(&["render"]);
     held.expect(3);
     assert!(
-        held.stderr().contains("roster or key held: /services/web has 0 members but needs at least 1"),
+        held.stderr().contains("hold in effect: /services/web has 0 members but needs at least 1"),
         "{}",
         held.stderr()
     );
@@ -379,7 +379,9 @@ reload_cmd = "false"
     // A dry run runs neither, and says so.
     let diff = site.run(&["diff"]);
     assert!(
-        diff.expect(2).stderr().contains("which may still refuse these files: checked event=checks_not_run\n"),
+        diff.expect(2)
+            .stderr()
+            .contains("it may still reject the files of these templates: checked event=checks_not_run\n"),
         "{}",
         diff.stderr()
     );

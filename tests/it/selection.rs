@@ -48,9 +48,9 @@ fn members_are_selected_and_excluded_ones_are_named() {
     agent.until("the socket", || site.path("agent.sock").exists() && site.run(&["status"]).code() == 0);
     let told = site.run(&["explain", "web"]).expect(0).stdout();
     for line in [
-        "  web: 1 node excluded because where failed; details: rosterd explain web",
+        "  web: 1 node excluded because `where` failed; see below",
         "  payload nextdoor (detected)\n  ordered by weight, then by name\n  members (2):\n    b:01 (b:1)\n    a:1\n",
-        "  excluded by where = zone == vars.zone and weight > 0 (3):\n    /services/web/c:1\n    /services/web/d:1: where failed: ",
+        "  excluded by `where` (3): zone == vars.zone and weight > 0\n    /services/web/c:1\n    /services/web/d:1: `where` failed: ",
         "  duplicates of a host and port (1):\n    /services/web/b:1: same as b:01\n",
     ] {
         assert!(told.contains(line), "{line}\n{told}");
@@ -70,7 +70,7 @@ fn members_are_selected_and_excluded_ones_are_named() {
     // A changed zone in [vars] changes `where`.
     site.configure(&CONFIG.replace("zone = \"a\"", "zone = \"b\""));
     agent.signal(nix::sys::signal::Signal::SIGHUP).says("configuration changed: ");
-    agent.says("roster or key held: /services/web has 0 members but needs at least 1 (");
+    agent.says("hold in effect: /services/web has 0 members but needs at least 1 (");
 }
 
 #[test]
@@ -113,7 +113,7 @@ dest = "out/list"
     agent.until("the file", || site.read("out/list") == "mem: a\nmem.eu: c\n");
     agent.until("the socket", || site.path("agent.sock").exists() && site.run(&["status"]).code() == 0);
     let told = site.run(&["explain", "caches"]).expect(0).stdout();
-    assert!(told.contains("/services/mem-admin has 0 members but needs at least 1 (1 excluded by where)"), "{told}");
+    assert!(told.contains("/services/mem-admin has 0 members but needs at least 1 (1 excluded by `where`)"), "{told}");
     assert!(!told.contains("/services/mem-old"), "{told}");
     for node in ["web2/g:11211", "mem-old/h:11211", "mem2/i:11211"] {
         site.file(&format!("registry/services/{node}"), "");

@@ -101,7 +101,7 @@ fn is_current(staged: &Staged) -> Result<(), Failure> {
         return Ok(());
     }
     let tried = format!("replace {}", staged.place.dest.display());
-    let setback = Setback::new(tried, "another process changed it meanwhile");
+    let setback = Setback::new(tried, "another process changed it in the meantime");
     Err(Failure { stage: Stage::Changed, message: setback.hint("it is rebuilt from its current content").to_string() })
 }
 

@@ -237,7 +237,8 @@ impl Place {
         if self.id == (named.stat.st_dev, named.stat.st_ino) {
             return Ok(());
         }
-        let why = format!("the directory {} was replaced by another one meanwhile", self.directory_path.display());
+        let why =
+            format!("the directory {} was replaced by another one in the meantime", self.directory_path.display());
         Err(Setback::new(format!("replace {}", self.dest.display()), why))
     }
 }

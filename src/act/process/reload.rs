@@ -161,7 +161,7 @@ pub fn parse_signal(name: &str) -> Result<Signal, Setback> {
     let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
     full.parse().map_err(|_| {
         Setback::new(format!("send the signal {}", printable(name)), "unknown signal")
-            .hint("use HUP, USR1, USR2, TERM …: kill -l lists them")
+            .hint("use a signal name such as HUP, USR1, USR2 or TERM (`kill -l` lists them)")
     })
 }
 
@@ -174,7 +174,7 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Parses the process ID on the first line. 0, 1 and negative numbers are refused: they mean this agent's own process
+/// Parses the process ID on the first line. 0, 1 and negative numbers are rejected: they mean this agent's own process
 /// group, init, and whole groups.
 fn parse_pid(bytes: &[u8]) -> Result<Pid, String> {
     let text = String::from_utf8_lossy(bytes);
@@ -188,9 +188,9 @@ fn parse_pid(bytes: &[u8]) -> Result<Pid, String> {
         Err(_) => Err(format!("\"{}\" is not a process ID", shown())),
         Ok(pid) if pid <= 1 => Err(format!("{pid} is not a process that may be signalled")),
         // Its threads too: a signal to a thread is a signal to the agent. In a container all IDs are small.
-        Ok(pid) if Path::new("/proc/self/task").join(pid.to_string()).exists() => {
-            Err(format!("{pid} is this agent itself (does the software see the same processes as the agent?)"))
-        }
+        Ok(pid) if Path::new("/proc/self/task").join(pid.to_string()).exists() => Err(format!(
+            "{pid} is the agent's own process or thread ID (does the software run in another PID namespace?)"
+        )),
         Ok(pid) => Ok(Pid::from_raw(pid)),
     }
 }

@@ -98,7 +98,7 @@ async fn a_file_that_changes_all_the_time_is_not_written() {
     let mut template = block(&bench, "a");
     template.check = Some(shell("echo theirs >> {{ dest }}"));
     let message = bench.failure(&template, b"x", Stage::Changed).await;
-    assert!(message.contains("another process changed it meanwhile"), "{message}");
+    assert!(message.contains("another process changed it in the meantime"), "{message}");
     assert_eq!(fs::read_to_string(&template.dest).unwrap(), "theirs\n".repeat(5));
 }
 

@@ -110,7 +110,7 @@ async fn a_directory_replaced_during_the_check() {
     let (d, gone) = (bench.path("d"), bench.path("gone"));
     template.check = Some(shell(format!("mv {d} {gone} && mkdir {d}", d = d.display(), gone = gone.display())));
     let message = bench.failure(&template, b"new", Stage::Write).await;
-    assert!(message.contains("was replaced by another one meanwhile"), "{message}");
+    assert!(message.contains("was replaced by another one in the meantime"), "{message}");
     assert_eq!((fs::read_dir(&d).unwrap().count(), fs::read_dir(&gone).unwrap().count()), (0, 0));
     template.check = None;
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);

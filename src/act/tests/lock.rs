@@ -29,7 +29,7 @@ async fn the_second_agent_names_the_pid_of_the_first() {
     assert_eq!(fatal.exit, Exit::Locked);
     let pid = std::process::id();
     let expected = format!(
-        "another agent, process {pid}, still uses the state directory {0} (it holds {0}/lock) after 200ms: stop it, or \
+        "waited 200ms, but another agent (process {pid}) is still using the state directory {0} (it holds the lock {0}/lock): stop it, or \
          give this agent its own state_dir",
         state.display()
     );

@@ -139,8 +139,8 @@ impl<'a> Value<'a> {
     pub fn timeout(&self, example: &str) -> Option<Duration> {
         let duration = self.duration(example)?;
         if duration.is_zero() {
-            let wrong =
-                ValueError::new(format!("`{}` is 0; it must be greater than 0", self.key), "write a longer one");
+            let message = format!("`{}` is 0; it must be greater than 0", self.key);
+            let wrong = ValueError::new(message, format!("write a duration greater than 0, as in {example}"));
             self.reject(wrong);
             return None;
         }

@@ -97,7 +97,7 @@ kill_signl = "TERM"
        |
        = help: write the file's path
 
-    error: "ROSTERD_X" cannot be set for commands
+    error: "ROSTERD_X" is reserved
       --> rosterd.toml:13:9
        |
     13 | env = { ROSTERD_X = "y" }

@@ -99,7 +99,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
       |
       = help: name the program and its arguments, or remove `reload_cmd`
 
-    error: a command cannot use "source"
+    error: {{ source }} is not a variable of this command
       --> rosterd.toml:11:25
        |
     11 | check_cmd = "haproxy -f {{ source }}"
@@ -310,7 +310,7 @@ fn an_empty_template_is_reported() {
 #[test]
 fn invalid_environments_are_reported() {
     insta::assert_snapshot!(told("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\nenv = { \"A-B\" = \"x\", ROSTERD_DEST = \"x\", N = 1 }\nreload_retries = 0\n"), @r#"
-    error: "A-B" cannot be set for commands
+    error: "A-B" is not a valid name of an environment variable
      --> rosterd.toml:5:9
       |
     5 | env = { "A-B" = "x", ROSTERD_DEST = "x", N = 1 }
@@ -318,7 +318,7 @@ fn invalid_environments_are_reported() {
       |
       = help: write letters, digits and _, not beginning with a digit; names that begin with ROSTERD_ are reserved
 
-    error: "ROSTERD_DEST" cannot be set for commands
+    error: "ROSTERD_DEST" is reserved
      --> rosterd.toml:5:22
       |
     5 | env = { "A-B" = "x", ROSTERD_DEST = "x", N = 1 }
@@ -506,7 +506,7 @@ fn two_names_of_one_file_are_reported() {
         ("\"out/f\"\nblock = \"x\"", "\"link/f\"\nblock = \"x\"", "block x of"),
         ("\"out/f\"", "\"templates/b.tera\"", "is the source of a template"),
         ("\"templates/b.tera\"", "\"out/f\"", "is the source of a template"),
-        ("\"out/f\"", "\"link/../rosterd.toml\"", "is a file of the configuration"),
+        ("\"out/f\"", "\"link/../rosterd.toml\"", "is a configuration file"),
         ("\"state/journal\"", "\"out/f\"", "is in state_dir"),
         ("\".\"", "\"out/f\"", "names a directory"),
         ("\"out/.\"", "\"out/f\"", "names a directory"),
@@ -634,7 +634,7 @@ splay = 30
     12 | verify_timeout = "0s"
        |                  ^^^^
        |
-       = help: write a longer one
+       = help: write a duration greater than 0, as in "30s"
 
     error: `splay` must be a string, not a whole number
       --> rosterd.toml:13:9
@@ -714,7 +714,7 @@ check_cmd = ["c", "{{ staged['h.cfg'] }}"]
       |
       = help: did you mean staged['b.map']?
 
-    error: a command cannot use "staged.x"
+    error: {{ staged.x }} is not a variable of this command
      --> rosterd.toml:7:17
       |
     7 | reload_cmd = "r {{ staged.x }}"

@@ -59,7 +59,7 @@ reload_interval = "5 parsecs"
     14 | reload_timeout = "0s"
        |                  ^^^^
        |
-       = help: write a longer one
+       = help: write a duration greater than 0, as in "30s"
 
     error: "5 parsecs" is not a valid duration
       --> rosterd.toml:15:19
@@ -139,7 +139,7 @@ name = "c"
     11 | session_timeout = "0s"
        |                   ^^^^
        |
-       = help: write a longer one
+       = help: write a duration greater than 0, as in "10s"
 
     error: [registry] has no `url`
       --> rosterd.toml:12:1
@@ -199,7 +199,7 @@ format = "ini"
     8 | path = "/services/*/*"
       |        ^^^^^^^^^^^^^^^
       |
-      = help: write path = "/services/web"
+      = help: write path = "/services/*", with a single *
 
     error: "" (derived from the path) is not a valid variable name in templates
      --> rosterd.toml:9:1
@@ -225,7 +225,7 @@ format = "ini"
        |
        = help: write name = "_9lives": letters, digits and _, not beginning with a digit
 
-    error: a key is one node, but "/config/*" has a *
+    error: a [[key]] watches a single node, but its path "/config/*" contains a *
       --> rosterd.toml:18:8
        |
     18 | path = "/config/*"

@@ -39,7 +39,10 @@ fn exhibitor_urls_are_parsed() {
 
 #[test]
 fn a_scheme_or_chroot_that_is_written_for_each_server_is_refused_with_the_right_url() {
-    let (chroot, scheme) = ("the chroot is written once, at the end", "zk:// is written once, at the start");
+    let (chroot, scheme) = (
+        "the chroot may appear only once, at the end of the url",
+        "zk:// may appear only once, at the start of the url",
+    );
     for (text, message, hint) in [
         ("zk://a:2181/svc,b:2181/svc", chroot, "write zk://a:2181,b:2181/svc"),
         ("zk://a/svc/x,b", chroot, "write zk://a,b/svc/x"),

@@ -47,7 +47,7 @@ impl Engine {
             let is_held = self.rosters.get(name).is_some_and(Roster::is_held)
                 || self.keys.get(name).is_some_and(|key| key.hold().is_some());
             let why = if is_away(name) { "its registry is unreachable" } else { "it is held" };
-            return (is_away(name) || is_held).then(|| format!("{name} has no known-good members or data yet: {why}"));
+            return (is_away(name) || is_held).then(|| format!("{name} has no known-good data yet: {why}"));
         }
         template.failure().map(|failure| failure.stage.describe().to_owned())
     }

@@ -10,7 +10,10 @@ fn a_hold_is_described_in_plain_words() {
         (below(true, 0), "/services/x has 0 members but needs at least 1: the path does not exist"),
         (below(false, 0), "/services/x has 0 members but needs at least 1"),
         (below(false, 2), "/services/x has 0 members but needs at least 1 (2 quarantined)"),
-        (filtered, "/services/x has 1 member but needs at least 2 (1 quarantined, 2 non-members, 3 excluded by where)"),
+        (
+            filtered,
+            "/services/x has 1 member but needs at least 2 (1 quarantined, 2 non-members, 3 excluded by `where`)",
+        ),
         (Reason::AboveMax { have: 9, max: 5 }, "/services/x has 9 members, but at most 5 are allowed (max)"),
         (
             Reason::Shrunk { from: 9, to: 2, percent: 50, until: Moment::START },

@@ -26,7 +26,7 @@ fn text_lines_are_readable() {
     let cases = [
         (
             held("x", "/services/x has 0 members but needs at least 1"),
-            " WARN roster or key held: /services/x has 0 members but needs at least 1 event=roster_held roster=x kept=2\n",
+            " WARN hold in effect: /services/x has 0 members but needs at least 1 event=roster_held roster=x kept=2\n",
         ),
         (
             Event::MemberQuarantined {
@@ -86,19 +86,17 @@ fn a_change_of_members_names_at_most_ten_added_and_ten_removed() {
     };
     assert_eq!(
         as_text(&change(1, 1, 0)),
-        " INFO members changed: /services/web: +10.0.0.0:80 -10.0.1.0:80 (3 now) event=members_changed roster=web\n"
+        " INFO members changed: /services/web: +10.0.0.0:80 -10.0.1.0:80 (3 members now) event=members_changed roster=web\n"
     );
     let line = as_text(&change(22, 0, 2));
-    assert!(line.contains(" +10.0.0.9:80 and 12 more 2 changed (3 now) "), "{line}");
+    assert!(line.contains(" +10.0.0.9:80 and 12 more 2 updated (3 members now) "), "{line}");
 }
 
 #[test]
 fn only_the_level_has_colour() {
     let line = written(Format::Text { colour: true }, &held("\u{1b}[31m", "m"));
     assert!(
-        line.contains(
-            "\u{1b}[33m WARN\u{1b}[0m roster or key held: /services/x: m event=roster_held roster=\\u{1b}[31m "
-        ),
+        line.contains("\u{1b}[33m WARN\u{1b}[0m hold in effect: /services/x: m event=roster_held roster=\\u{1b}[31m "),
         "{line:?}"
     );
 }

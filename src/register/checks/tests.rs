@@ -111,5 +111,5 @@ async fn a_pid_file_passes_while_its_process_runs() {
     std::fs::write(&file, child.id().to_string()).unwrap();
     assert!(check().await.unwrap_err().contains("which is not running"));
     std::fs::write(&file, "0").unwrap();
-    assert!(check().await.unwrap_err().contains("holds no process id"));
+    assert!(check().await.unwrap_err().contains("contains no process ID"));
 }

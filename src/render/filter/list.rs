@@ -14,9 +14,9 @@ fn list<'a>(filter: &str, value: &'a Value) -> TeraResult<&'a [Value]> {
     match value.as_array() {
         Some(list) => Ok(list),
         None if value.is_map() => fail(format!(
-            "{filter} takes a list, but got a map: name one of its keys, or loop over it with for key, list in …"
+            "`{filter}` takes a list, but got a map: name one of its keys, or loop over it with for key, list in …"
         )),
-        None => fail(format!("{filter} takes a list, but got {}", kind(value))),
+        None => fail(format!("`{filter}` takes a list, but got {}", kind(value))),
     }
 }
 
@@ -34,7 +34,7 @@ pub fn matching(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let attribute = kwargs.must_get::<&str>("attribute")?;
     let wanted = kwargs.get::<&Value>("value")?;
     if wanted.is_some_and(Value::is_undefined) {
-        return fail("where got an undefined value to compare with");
+        return fail("`where` was given an undefined value to compare with");
     }
     let matches = |element: &&Value| match (element.get_from_path(attribute), wanted) {
         (Some(found), Some(wanted)) => found == wanted,
@@ -71,7 +71,7 @@ pub fn sort_by(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
         if reverse { order.reverse() } else { order }
     });
     if let Some((a, b)) = mixed {
-        return fail(format!("sort_by cannot compare {attribute}: some values are {a}, others {b}"));
+        return fail(format!("`sort_by` cannot compare {attribute}: some values are {a}, others {b}"));
     }
     sorted.extend(unknown);
     Ok(Value::from(sorted))

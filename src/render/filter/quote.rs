@@ -19,7 +19,7 @@ pub fn scalar(filter: &str, value: &Value) -> TeraResult<String> {
         "null" => "use default(value=…) before this filter",
         _ => "use one of its fields",
     };
-    fail(format!("{filter} takes a string or a number, but got {}: {hint}", kind(value)))
+    fail(format!("`{filter}` takes a string or a number, but got {}: {hint}", kind(value)))
 }
 
 /// Whether no supported program needs quotes for the text.

@@ -36,17 +36,17 @@ fn tera_has_the_listed_filters_and_tests() {
 #[test]
 fn an_unknown_filter_argument_is_an_error() {
     assert_eq!(render("{{ web | json(prety=true) }}"), Err("json takes pretty, not prety".into()));
-    assert_eq!(render("{{ 'a' | shell(x=1) }}"), Err("shell takes no arguments, but got x".into()));
+    assert_eq!(render("{{ 'a' | shell(x=1) }}"), Err("`shell` takes no arguments, but got x".into()));
 }
 
 #[test]
 fn filters_reject_undefined_values() {
     for filter in ["json", "yaml", "shell", "str", "haproxy_name", "nginx"] {
         let error = render(&format!("{{{{ odd.typo | {filter} }}}}")).unwrap_err();
-        assert_eq!(error, format!("{filter} got an undefined value"));
+        assert_eq!(error, format!("`{filter}` was given an undefined value"));
     }
     let error = render("{{ [m.zone for m in web] | join(sep=',') }}").unwrap_err();
-    assert_eq!(error, "join got an undefined value in a list or a map");
+    assert_eq!(error, "`join` was given an undefined value in a list or a map");
 }
 
 #[test]
@@ -66,14 +66,14 @@ fn text_is_digested_encoded_and_matched() {
     let errors = [
         (
             r#"{{ 'a' | regex_replace(pattern="(", rep="") }}"#,
-            "regex_replace got an invalid regular expression, (: found open group without closing ')'",
+            "`regex_replace` was given an invalid regular expression, (: found open group without closing ')'",
         ),
-        ("{{ web[2].zone | md5 }}", "md5 got an undefined value"),
-        ("{{ web | b64encode }}", "b64encode takes a string or a number, but got a list: use one of its fields"),
-        ("{{ web[2].zone is matching(pat='*') }}", "matching got an undefined value"),
-        ("{{ 'a' is matching(pat='[') }}", "matching got an invalid pattern, [: invalid range pattern"),
-        ("{{ 'a' is matching(pat='*', x=1) }}", "matching takes pat, not x"),
-        ("{{ 'a' is ip(x=1) }}", "ip takes no arguments, but got x"),
+        ("{{ web[2].zone | md5 }}", "`md5` was given an undefined value"),
+        ("{{ web | b64encode }}", "`b64encode` takes a string or a number, but got a list: use one of its fields"),
+        ("{{ web[2].zone is matching(pat='*') }}", "`matching` was given an undefined value"),
+        ("{{ 'a' is matching(pat='[') }}", "`matching` was given an invalid pattern, [: invalid range pattern"),
+        ("{{ 'a' is matching(pat='*', x=1) }}", "`matching` takes pat, not x"),
+        ("{{ 'a' is ip(x=1) }}", "`ip` takes no arguments, but got x"),
     ];
     for (template, expected) in errors {
         assert_eq!(render(template), Err(expected.into()), "{template}");

@@ -25,7 +25,7 @@ pub fn regex_replace(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let (pattern, rep) = (kwargs.must_get::<&str>("pattern")?, kwargs.must_get::<&str>("rep")?);
     match Regex::new(pattern) {
         Ok(regex) => Ok(Value::from(regex.replace_all(&scalar("regex_replace", value)?, rep).into_owned())),
-        Err(error) => fail(format!("regex_replace got an invalid regular expression, {pattern}: {error}")),
+        Err(error) => fail(format!("`regex_replace` was given an invalid regular expression, {pattern}: {error}")),
     }
 }
 
@@ -35,12 +35,12 @@ pub fn matching(value: &Value, kwargs: &Kwargs) -> TeraResult<bool> {
     // Tera 1 and Jinja have regular expressions here, and these would just not match.
     if pattern.starts_with('^') || pattern.ends_with('$') {
         return fail(format!(
-            "matching takes a pattern such as web*, not a regular expression: {pattern}; the whole text has to match"
+            "`matching` takes a pattern such as web*, not a regular expression: {pattern}; the whole text has to match"
         ));
     }
     defined("matching", value)?;
     match Pattern::new(pattern) {
         Ok(pattern) => Ok(pattern.matches(&scalar("matching", value)?)),
-        Err(error) => fail(format!("matching got an invalid pattern, {pattern}: {}", error.msg)),
+        Err(error) => fail(format!("`matching` was given an invalid pattern, {pattern}: {}", error.msg)),
     }
 }

@@ -14,11 +14,11 @@ fn a_go_template_is_recognized() {
         "{{ if exists \"/x\" }}",
     ] {
         let said = problems(&[("t", text)]);
-        assert!(said.contains("this is a Go template"), "{text}: {said}");
+        assert!(said.contains("this is Go template syntax"), "{text}: {said}");
     }
     for text in ["{{ key }} {{ m.x }", "{{ range(start=1) }", "{{ template if x", "{% if x %}{{ end.x }"] {
         let said = problems(&[("t", text)]);
-        assert!(!said.contains("this is a Go template"), "{text}: {said}");
+        assert!(!said.contains("this is Go template syntax"), "{text}: {said}");
     }
 }
 
@@ -164,7 +164,7 @@ fn an_undefined_value_is_an_error_with_its_position() {
       |    ^^^^^
     "#);
     assert_snapshot!(render("{{ settings.a | shell }}").unwrap_err(), @r#"
-    shell takes a string or a number, but got a list: use one of its fields
+    `shell` takes a string or a number, but got a list: use one of its fields
      --> t:1:17
       |
     1 | {{ settings.a | shell }}

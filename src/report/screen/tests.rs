@@ -89,7 +89,7 @@ fn a_held_roster_shows_what_is_in_use_and_what_the_registry_has() {
 #[test]
 fn a_reason_is_shown_to_its_end() {
     let command = "x".repeat(500);
-    let why = format!("check failed, retry at {AT} (in 1s): check \"{command}\" exited with 1:\n  first\n  second");
+    let why = format!("check failed; retry at {AT} (in 1s): check \"{command}\" exited with 1:\n  first\n  second");
     let shown = text(&status(vec![template(Some(&why))], vec![], Health::Critical, &["a"]));
     assert!(shown.contains("xx\" exited with 1:\n    first\n    second\n  details: rosterd explain a\n"), "{shown}");
     let many = (1..=20).fold(String::new(), |text, n| text + &format!("\n  line {n}"));
@@ -104,13 +104,13 @@ fn a_reload_that_waits_for_its_time_leaves_a_file_up_to_date() {
         failures: 0,
         next: Some(AT.to_owned()),
         given_up: false,
-        text: "reload pending: `nginx -s reload`, runs soon (reload_interval)".to_owned(),
+        text: "reload pending: `nginx -s reload`; runs soon".to_owned(),
     };
     let it = TemplateStatus { owed_reload: true, reload: Some(reload), ..template(None) };
     assert_eq!(
         text(&status(vec![it], vec![], Health::Ok, &[])).split_once('\n').unwrap().1,
         "template a /etc/a: up to date, rendered at 1970-01-01T00:16:40Z (15m ago)\n  \
-         reload pending: `nginx -s reload`, runs soon (reload_interval)\n"
+         reload pending: `nginx -s reload`; runs soon\n"
     );
 }
 

@@ -71,7 +71,7 @@ fn errors_in_several_files_of_both_kinds_are_reported_together() {
       |
       = help: write one of "text", "json"
 
-    error: min (3) is greater than max (2)
+    error: `min` (3) is greater than `max` (2)
      --> conf.d/a.toml:3:7
       |
     3 | min = 3
@@ -231,7 +231,7 @@ fn errors_in_a_confd_resource_and_its_template_are_reported_together() {
     1 | {{range gets "/s/web/*"}}
       |         ^^^^
       |
-      = help: this is a Go template, as confd and consul-template use: docs/migrating.md shows the equivalent in Tera; text with {{, {% or {# that is meant for another program goes between {% raw %} and {% endraw %}
+      = help: this is Go template syntax, which confd and consul-template use: docs/migrating.md shows the equivalent in Tera; text with {{, {% or {# that is meant for another program goes between {% raw %} and {% endraw %}
 
     4 problems
     "#);

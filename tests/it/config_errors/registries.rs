@@ -88,7 +88,7 @@ fn invalid_paths_are_reported() {
     5 | path = "/services/*/*"
       |        ^^^^^^^^^^^^^^^
       |
-      = help: write path = "/services/web"
+      = help: write path = "/services/*", with a single *
 
     error: "/services/web-2/" is not a valid path: a registry path has no empty segment and no trailing /
      --> rosterd.toml:7:8
@@ -98,7 +98,7 @@ fn invalid_paths_are_reported() {
       |
       = help: write path = "/services/web"
 
-    error: a key is one node, but "/config/*" has a *
+    error: a [[key]] watches a single node, but its path "/config/*" contains a *
      --> rosterd.toml:9:8
       |
     9 | path = "/config/*"
@@ -173,7 +173,7 @@ fn duplicate_names_are_reported() {
 fn min_above_max_is_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nmin = 5\nmax = 3\n[[roster]]\npath = \"/s/db\"\nmin = -1\nmax = 0\n"), @"
     rosterd: invalid configuration
-    error: min (5) is greater than max (3)
+    error: `min` (5) is greater than `max` (3)
      --> rosterd.toml:4:7
       |
     4 | min = 5
@@ -189,7 +189,7 @@ fn min_above_max_is_reported() {
       |
       = help: write min = 1
 
-    error: max is 0, which would leave no members
+    error: `max` is 0, which would leave no members
      --> rosterd.toml:9:7
       |
     9 | max = 0

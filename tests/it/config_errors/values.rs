@@ -62,7 +62,7 @@ fn invalid_commands_are_reported() {
       |
       = help: write check_cmd as a list, which is run without a shell: ["program", "{{ dest }}"]
 
-    error: a command cannot use "soruce"
+    error: {{ soruce }} is not a variable of this command
      --> rosterd.toml:9:20
       |
     9 | check_cmd = "check {{ soruce }}"
@@ -188,7 +188,7 @@ fn invalid_durations_are_reported() {
     10 | reload_timeout = "0s"
        |                  ^^^^
        |
-       = help: write a longer one
+       = help: write a duration greater than 0, as in "30s"
 
     4 problems
     "#);

@@ -117,7 +117,7 @@ fn other_users_may_query_but_not_command() {
     assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was last reviewed"));
     assert!(status(&site)["paused"].is_null() && !status(&site)["rosters"][0]["hold"].is_null());
     site.remove(&member(2));
-    agent.says("roster or key held: 1 of 8");
+    agent.says("hold in effect: 1 of 8");
     assert_eq!((as_other(&["status"]).0, as_other(&["explain", "web"]).0), (0, 0));
     assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was last reviewed"));
     drop(agent);

@@ -39,7 +39,7 @@ fn a_protected_path_is_read_with_the_credentials_of_a_file() {
     let before = left_out.fingerprint("out/list");
     let refused = "not authorized: the node's ACL does not allow this agent's credentials to read it";
     let agent = left_out.start();
-    agent.says(&format!("roster or key held: /services/x cannot be read: {refused}"));
+    agent.says(&format!("hold in effect: /services/x cannot be read: {refused}"));
     assert_eq!(left_out.fingerprint("out/list"), before);
     let pass = left_out.run(&["get", "/services/x"]);
     assert!(pass.code() != 0 && pass.stdout().is_empty() && pass.stderr().contains(refused), "{}", pass.stderr());

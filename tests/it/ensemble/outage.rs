@@ -100,9 +100,7 @@ fn a_registry_missing_at_the_start_is_found_later() {
     assert_eq!(site.fingerprint("out/list"), before);
     server.start(0);
     server.wait_ready();
-    agent
-        .says("roster or key held: /services/x has 0 members but needs at least 1: the path does not exist")
-        .says(BACK);
+    agent.says("hold in effect: /services/x has 0 members but needs at least 1: the path does not exist").says(BACK);
     assert_eq!(site.fingerprint("out/list"), before, "connected, and still nothing to write");
     server.put_soon(&member(1), b"");
     becomes(&agent, &site, [1]);

@@ -75,7 +75,7 @@ fn three_bursts_of_ten_deletions_reach_the_file() {
         println!("ten deletions in {made:?}, taken up after {:?}", began.elapsed());
         assert_eq!(site.read("out/list"), list(after..160));
     }
-    assert_eq!(agent.said("roster or key held: "), 0, "{}", agent.log().join("\n"));
+    assert_eq!(agent.said("hold in effect: "), 0, "{}", agent.log().join("\n"));
     assert!(agent.stop().success());
     assert_eq!(site.read("seen"), list(130..160));
 }

@@ -121,10 +121,10 @@ fn a_cut_follower_neither_removes_members_nor_restores_removed_ones() {
     let taken_up = site.reloads();
     // Until it gives the follower up, or uses its state.
     let untouched = |agent: &Agent, gave_up: &dyn Fn() -> bool| {
-        let believed = || site.fingerprint("out/list") != before || agent.said("roster or key held: ") > 0;
+        let believed = || site.fingerprint("out/list") != before || agent.said("hold in effect: ") > 0;
         agent.until("given up", || gave_up() || believed());
         assert_eq!((site.fingerprint("out/list"), site.reloads()), (before.clone(), taken_up));
-        assert_eq!(agent.said("roster or key held: "), 0, "its view is not read at all\n{}", agent.log().join("\n"));
+        assert_eq!(agent.said("hold in effect: "), 0, "its view is not read at all\n{}", agent.log().join("\n"));
         ensemble.still_serves();
     };
     // An agent that has seen newer state reconnects repeatedly. One of the connections is used to find the reason.
@@ -175,7 +175,7 @@ fn the_state_of_a_read_only_server_is_not_used() {
     let answer = site.run(&["get", "/services/x", "--timeout", "1s"]);
     assert_eq!(answer.expect(4).stdout(), "");
     assert_eq!((site.fingerprint("out/list"), site.reloads()), before, "{}", agent.log().join("\n"));
-    assert_eq!(agent.said("roster or key held: "), 0, "{}", agent.log().join("\n"));
+    assert_eq!(agent.said("hold in effect: "), 0, "{}", agent.log().join("\n"));
     servers.start(0);
     servers.put_soon(&member(6), b"");
     becomes(&agent, &site, 2..=6);

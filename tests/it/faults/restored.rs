@@ -40,7 +40,7 @@ fn an_ensemble_restored_from_an_older_snapshot_removes_no_member() {
     let before = (site.fingerprint("out/list"), site.reloads());
     let held = |agent: &crate::harness::site::Agent| {
         agent.until("held, with the reason", || {
-            agent.log().iter().any(|line| line.contains("roster or key held: ") && line.contains("older"))
+            agent.log().iter().any(|line| line.contains("hold in effect: ") && line.contains("older"))
         });
         assert_eq!((site.fingerprint("out/list"), site.reloads()), before, "{}", agent.log().join("\n"));
     };
@@ -74,7 +74,7 @@ fn an_older_view_that_loses_no_member_is_used() {
     });
     let (site, agent) = running.unwrap();
     becomes(&agent, &site, [1, 2]);
-    assert_eq!(agent.said("roster or key held: "), 0, "{}", agent.log().join("\n"));
+    assert_eq!(agent.said("hold in effect: "), 0, "{}", agent.log().join("\n"));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn a_persistent_node_in_the_way_is_named() {
     let agent = scene.site.start();
     agent.says("not registered; the node exists and is not this agent's");
     let explained = scene.site.run(&["explain", "web"]).expect(0).stdout();
-    assert!(explained.contains("its node already exists and is not ephemeral"), "{explained}");
+    assert!(explained.contains("its node already exists and is persistent"), "{explained}");
     scene.client.remove(NODE);
     agent.says("service registered");
 }

@@ -56,7 +56,7 @@ fn a_restart_by_usr2_is_not_noticed() {
         agent.signal(Signal::SIGUSR2);
         assert!(agent.ends(Duration::from_secs(5)).success());
         agent = scene.site.start();
-        agent.says("session of the previous run continued").says("service registered");
+        agent.says("session resumed from the previous run").says("service registered");
         let (now, stat) = scene.node(NODE).unwrap();
         assert_eq!(now, data, "it is not written again");
         assert_eq!(
@@ -98,7 +98,7 @@ fn a_killed_agent_continues_its_session() {
     for _ in 0..count(3, 20) {
         agent.signal(Signal::SIGKILL);
         agent = scene.site.start();
-        agent.says("session of the previous run continued").says("service registered");
+        agent.says("session resumed from the previous run").says("service registered");
         assert_eq!((scene.node(NODE), scene.names()), (Some(before.clone()), vec!["h:1".to_owned()]));
     }
     // A service that is down by then is deregistered, although its checks never passed in this process.
@@ -252,17 +252,17 @@ fn a_drained_service_stays_out_across_restarts() {
     let agent = scene.site.start();
     agent.says("service registered");
     let drained = scene.site.run(&["drain", "web", "--reason", "disk"]).expect(0).stdout();
-    assert_eq!(drained, "web: drained until `rosterd undrain web`\n");
+    assert_eq!(drained, "web: drained until `rosterd undrain web` is run\n");
     scene.becomes(&agent, &[]);
     drop(agent);
     let agent = scene.site.start();
     agent.says("service is up");
     let status = scene.site.run(&["status"]).expect(0).stdout();
-    assert!(status.contains("DRAINED by uid 0 until `rosterd undrain` (disk)"), "{status}");
+    assert!(status.contains("DRAINED by uid 0 until `rosterd undrain web` is run: disk"), "{status}");
     assert_eq!(scene.names(), [""; 0]);
     scene.site.run(&["undrain", "web"]).expect(0);
     agent.says("service registered");
-    assert_eq!(scene.site.run(&["undrain", "web"]).expect(0).stdout(), "web: not drained: nothing to do\n");
+    assert_eq!(scene.site.run(&["undrain", "web"]).expect(0).stdout(), "web is not drained: nothing to do\n");
     let unknown = scene.site.run(&["drain", "wbe"]);
     assert!(unknown.expect(64).stderr().contains("no service is named wbe; known services: web"));
     // With an end, it comes back by itself.

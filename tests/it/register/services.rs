@@ -20,7 +20,7 @@ fn each_format_is_read_back_by_its_payload() {
         let names = scene.names();
         drop(agent);
         let mut agent = scene.site.start();
-        agent.says("session of the previous run continued").says("service registered");
+        agent.says("session resumed from the previous run").says("service registered");
         assert_eq!(scene.names(), names, "{format}");
         assert!(agent.stop().success());
         assert_eq!(scene.names(), [""; 0], "{format}");

@@ -145,7 +145,7 @@ fn every_hold_reports_its_start_and_its_end() {
             with_bounds(Bounds::DEFAULT),
             &nine,
             present(&nine[..2]),
-            "web held since 1970-01-01T00:01:41Z (0s ago), keeping the 9 last known-good members: 2 of 9 members of /services/web \
+            "web held since 1970-01-01T00:01:41Z (0s ago), keeping the last 9 known-good members: 2 of 9 members of /services/web \
              remain; losing more than 50% at once is treated as suspicious (max_shrink); ends when enough \
              members return, when accepted with `rosterd accept`, or at 1970-01-01T00:16:41Z (in 15m)",
         ),
@@ -186,13 +186,13 @@ fn settling_rendering_and_failing_are_reported_apart() {
     assert_eq!(waiting_for(&bench), "being rendered, checked and replaced now");
     let message = "check `false`: exit status 1\n  line one\n  line two".to_owned();
     bench.publish(Outcome::Failed(Failure { stage: Stage::Check, message }));
-    let words = "check not completed, retry at 1970-01-01T00:01:41Z (in 1s): check `false`: exit status 1";
+    let words = "check not completed; retry at 1970-01-01T00:01:41Z (in 1s): check `false`: exit status 1";
     assert_eq!(waiting_for(&bench), format!("{words}\n  line one\n  line two"));
     let text = explained(&bench, "a");
     assert!(text.contains(&format!("  {words}\n      line one\n      line two\n")), "{text}");
     bench.pass(seconds(1));
     bench.publish(Outcome::Failed(Failure { stage: Stage::Write, message: "no space".into() }));
-    assert!(waiting_for(&bench).starts_with("write failed, 2 times in a row, retry at 1970-01-01T00:01:43Z (in 2s)"));
+    assert!(waiting_for(&bench).starts_with("write failed, 2 times in a row; retry at 1970-01-01T00:01:43Z (in 2s)"));
     assert_eq!(status(&bench).templates[0].last_error.as_deref(), Some("no space"));
     bench.pass(seconds(2));
     bench.publish(Outcome::Failed(Failure { stage: Stage::Render, message: "no such field".into() }));
@@ -200,7 +200,7 @@ fn settling_rendering_and_failing_are_reported_apart() {
     bench.fail_probes();
     assert_eq!(
         waiting_for(&bench),
-        "render failed, 3 times in a row, will be retried when the members, the template or the configuration \
+        "render failed, 3 times in a row; retried when the members, the template or the configuration \
          changes: no such field"
     );
     assert!(explained(&bench, "a").contains("last up to date at 1970-01-01T00:01:40Z (3s ago)"));
@@ -212,12 +212,12 @@ fn a_pending_reload_reports_its_failures_and_next_run() {
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
     // What only waits for its time is no reason for a file that is not up to date.
-    assert_eq!(pending_reload(&bench), "reload pending: `reload a`, running now");
+    assert_eq!(pending_reload(&bench), "reload pending: `reload a`; running now");
     assert_eq!(waiting_for(&bench), "");
     bench.reload(ReloadOutcome::Failed("exit status 1".into()));
     assert_eq!(
         waiting_for(&bench),
-        "reload pending: `reload a`, failed once, retry at 1970-01-01T00:01:45Z (in 5s): exit status 1"
+        "reload pending: `reload a`, failed once; retry at 1970-01-01T00:01:45Z (in 5s): exit status 1"
     );
     let it = status(&bench).templates[0].clone();
     assert!(it.owed_reload);
@@ -231,7 +231,7 @@ fn a_pending_reload_reports_its_failures_and_next_run() {
     bench.publish(Outcome::Replaced);
     assert_eq!(
         pending_reload(&bench),
-        "reload pending: `reload a`, runs at 1970-01-01T00:01:50Z (in 4s) (reload_interval)"
+        "reload pending: `reload a`; runs at 1970-01-01T00:01:50Z (in 4s), delayed by `reload_interval`"
     );
     assert!(explained(&bench, "a").starts_with(
         "template a: /etc/a\n  up to date, rendered at 1970-01-01T00:01:46Z (0s ago)\n  reload pending: "

@@ -45,7 +45,7 @@ fn members_excluded_by_where_do_not_count() {
     let mut bench = bench(config.clone());
     let (here, there) = (r#"{"zone": "a"}"#, r#"{"zone": "b"}"#);
     bench.reset(&web(), nodes(&[("a:1", here), ("b:1", there), ("c:1", there), ("d:1", "")]));
-    assert_eq!(bench.holds(), ["/services/web has 1 member but needs at least 2 (3 excluded by where)"]);
+    assert_eq!(bench.holds(), ["/services/web has 1 member but needs at least 2 (3 excluded by `where`)"]);
     bench.change(vec![Change::Put { key: None, name: "c:1".into(), reading: node("c:1", here).1 }]);
     bench.pass(seconds(3));
     assert_eq!(published(&mut bench), ["a:1", "c:1"], "and the three excluded members do not count against max");
@@ -98,7 +98,7 @@ fn keys_excluded_by_where_do_not_count() {
         .reset(&services(), keyed(&[("old", &["a:1"]), ("older", &[]), ("other", &["a:2"]), ("web", &["a:1", "a:2"])]));
     assert_eq!(keys_of(&mut bench), ["web"]);
     // A key whose members only the other part excludes is one, and is held. An excluded one is not, with or without members.
-    let held = ["/services/other has 0 members but needs at least 1 (1 excluded by where)"];
+    let held = ["/services/other has 0 members but needs at least 1 (1 excluded by `where`)"];
     assert_eq!(bench.holds(), held);
     let put = |key: &str, name: &str| Change::KeyPut {
         key: Arc::from(key),

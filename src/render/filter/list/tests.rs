@@ -32,16 +32,19 @@ fn a_missing_attribute_is_reported_with_its_item() {
         ("{{ web | pluck(attribute='zone') }}", format!("\"c:1\" has no zone: {hint}")),
         ("{{ web | group_by(attribute='zone') }}", format!("\"c:1\" has no zone: {hint}")),
         ("{{ [1] | pluck(attribute='zone') }}", format!("element 0 has no zone: {hint}")),
-        ("{{ odd.q | pluck(attribute='a') }}", "pluck takes a list, but got a string".into()),
+        ("{{ odd.q | pluck(attribute='a') }}", "`pluck` takes a list, but got a string".into()),
         (
             "{{ odd | where(attribute='a') }}",
-            "where takes a list, but got a map: name one of its keys, or loop over it with for key, list in …".into(),
+            "`where` takes a list, but got a map: name one of its keys, or loop over it with for key, list in …".into(),
         ),
         ("{{ web | where(value=1) }}", "Missing keyword argument `attribute`".into()),
-        ("{{ web | where(attribute='a', value=odd.typo) }}", "where got an undefined value to compare with".into()),
+        (
+            "{{ web | where(attribute='a', value=odd.typo) }}",
+            "`where` was given an undefined value to compare with".into(),
+        ),
         (
             "{{ [{'a': 1}, {'a': 'x'}] | sort_by(attribute='a') }}",
-            "sort_by cannot compare a: some values are a string, others a number".into(),
+            "`sort_by` cannot compare a: some values are a string, others a number".into(),
         ),
     ];
     for (template, expected) in cases {

@@ -37,8 +37,11 @@ fn each_format_quotes_in_its_own_way() {
 #[test]
 fn values_that_cannot_be_written_are_reported() {
     let cases = [
-        ("odd.none | shell", "shell takes a string or a number, but got null: use default(value=…) before this filter"),
-        ("web | haproxy", "haproxy takes a string or a number, but got a list: use one of its fields"),
+        (
+            "odd.none | shell",
+            "`shell` takes a string or a number, but got null: use default(value=…) before this filter",
+        ),
+        ("web | haproxy", "`haproxy` takes a string or a number, but got a list: use one of its fields"),
         ("odd.q | nginx", "nginx cannot escape $: leave out values that contain $"),
     ];
     for (expression, expected) in cases {
