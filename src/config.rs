@@ -372,7 +372,7 @@ pub struct TemplateConfig {
     pub env: BTreeMap<String, String>,
     /// What to do when another process changed the destination.
     pub on_drift: OnDrift,
-    /// Whether to find and leave out members with which the file cannot be rendered, or that the check refuses.
+    /// Whether to find and leave out members with which the file cannot be rendered, or that the check rejects.
     pub isolate: bool,
     /// One file for each key of a roster; `dest` and `reload` then contain `{{ key }}`.
     pub each: Option<Each>,

@@ -183,7 +183,7 @@ impl Library {
     }
 
     /// The names that a template depends on; all of them if it is not loaded. A template whose check reads the new
-    /// files of its unit depends on what they depend on: a member in one of them can be why the check refuses its own.
+    /// files of its unit depends on what they depend on: a member in one of them can be why the check rejects its own.
     pub fn needs(&self, template: &TemplateConfig) -> Needs {
         let of = |src: &Path| {
             self.entries.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone())

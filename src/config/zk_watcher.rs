@@ -80,7 +80,7 @@ pub fn warning(file: &Path, config: &Config) -> Option<String> {
     let has_password = config.registries.iter().any(|registry| registry.auth.iter().any(|auth| auth.file == file));
     let mode = std::fs::metadata(file).ok()?.mode();
     let shown = file.display();
-    let text = format!("{shown} holds a password, but every user can read it: chmod 600 {shown}");
+    let text = format!("{shown} contains a password, but every user can read it: chmod 600 {shown}");
     (has_password && mode & 0o004 != 0).then_some(text)
 }
 

@@ -1,4 +1,4 @@
-//! Members with which a template cannot be rendered, or that its check refuses. A search finds them by rendering and
+//! Members with which a template cannot be rendered, or that its check rejects. A search finds them by rendering and
 //! checking the file without some members. They are left out until they change or pass.
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ pub struct Backoff {
 /// For a failed reload, check, write or program: from one second to one minute.
 pub const RETRY: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_mins(1));
 
-/// For a member that a check refuses: from one minute to one hour. The cause may have been temporary, such as a name that
+/// For a member that a check rejects: from one minute to one hour. The cause may have been temporary, such as a name that
 /// did not resolve.
 pub const REFUSAL: Backoff = Backoff::doubling(Duration::from_mins(1), Duration::from_hours(1));
 

@@ -315,7 +315,7 @@ fn a_monitoring_plugin_gets_one_line_and_its_exit_code() {
         let text = site.run(&["status"]).stdout();
         text.contains(": up to date, rendered at ")
             && text.contains("  reload pending: `")
-            && text.contains("(reload_interval)")
+            && text.contains(", delayed by `reload_interval`")
     });
     assert_eq!(check(&site).0, 0);
     lose(&site, &agent, 3..=9);

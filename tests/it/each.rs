@@ -162,7 +162,8 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
         site.run(&["explain", "svc[svc-30]"]).expect(0).stdout().contains("up to date")
     });
     let explained = site.run(&["explain", "svc"]).expect(0).stdout();
-    assert!(explained.contains("files (50):"), "{explained}");
+    assert!(explained.contains("  one file for each key\n") && explained.contains("files (50):"), "{explained}");
+    assert!(site.run(&["status"]).expect(0).stdout().contains(": one file for each key\n"));
     assert!(odd.is_empty() || explained.contains(&format!("keys without a file ({}):", odd.len())), "{explained}");
 
     // Each of the fifty services is removed and added again, together with half of the others.

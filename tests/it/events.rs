@@ -82,7 +82,7 @@ fn every_log_line_is_an_event_of_the_reference() {
     let (there, away) = (site.path("registry/services/web"), site.path("registry/services/.web"));
     happens(&agent, "roster_held", || fs::rename(&there, &away).unwrap());
     happens(&agent, "hold_released", || fs::rename(&away, &there).unwrap());
-    // A check refuses the file.
+    // A check rejects the file.
     happens(&agent, "check_refused", || _ = site.file("registry/services/web/poison:80", ""));
     happens(&agent, "file_unchanged", || _ = site.remove("registry/services/web/poison:80"));
     // A reload fails, and is corrected.

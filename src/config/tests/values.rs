@@ -449,7 +449,7 @@ fn credentials_must_not_be_readable_by_others() {
         assert!(!told.contains("hunter2"), "a password is shown: {told}");
         told
     }, @r#"
-    error: open.auth holds a password, but others may read or write it (mode 0644)
+    error: open.auth contains a password, but others may read or write it (mode 0644)
      --> rosterd.toml:3:37
       |
     3 | auth = [{ scheme = "digest", file = "open.auth" },
@@ -554,7 +554,7 @@ fn a_secret_must_not_be_readable_by_others() {
     let config = "[registry]\nurl = \"zks://a\"\ntls = { cert = \"agent.pem\", key = \"agent.key\" }\n\
                   auth = [{ scheme = \"digest\", file = \"zk.auth\" }]\n";
     let home = Home::new(&[("rosterd.toml", config), ("agent.pem", ""), ("agent.key", ""), ("zk.auth", "u:p\n")]);
-    for (file, what) in [("agent.key", "is a private key"), ("zk.auth", "holds a password")] {
+    for (file, what) in [("agent.key", "is a private key"), ("zk.auth", "contains a password")] {
         home.mode("agent.key", 0o600).mode("zk.auth", 0o600);
         for (mode, is_refused) in [
             (0o644, true),

@@ -1,4 +1,4 @@
-//! How a template finds the members with which it cannot be rendered, or that its check refuses.
+//! How a template finds the members with which it cannot be rendered, or that its check rejects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -205,7 +205,7 @@ fn credentials_readable_by_others_are_refused() {
     assert!(!said.contains("hunter2"), "a password is shown: {said}");
     insta::assert_snapshot!(said, @r#"
     rosterd: invalid configuration
-    error: open.auth holds a password, but others may read or write it (mode 0644)
+    error: open.auth contains a password, but others may read or write it (mode 0644)
      --> rosterd.toml:3:37
       |
     3 | auth = [{ scheme = "digest", file = "open.auth" },

@@ -1,4 +1,4 @@
-//! Members with which a file cannot be rendered, or that its check refuses, are found and excluded until they change. The
+//! Members with which a file cannot be rendered, or that its check rejects, are found and excluded until they change. The
 //! others are served.
 
 use std::collections::{BTreeMap, BTreeSet};
