@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 mod commands;
 mod configs;
 mod programs;
+mod running;
 
 fn rosterd(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
