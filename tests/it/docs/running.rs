@@ -44,7 +44,7 @@ fn the_scripts_of_the_page_on_running_work() {
 
     let (code, said) = run(&site, "Agent", config);
     assert!(code == Some(0) && said.ends_with("systemctl enable --now rosterd\n"), "{said}");
-    assert_eq!(run(&site, "CI", None), (Some(0), "configuration is valid\n".into()));
+    assert_eq!(run(&site, "CI", None), (Some(0), "Configuration file is valid\n".into()));
     assert_eq!(run(&site, "Scripts", config), (Some(0), String::new()));
     assert_eq!(site.read("web.txt"), "10.0.0.1:80\n10.0.0.2:80\n");
     assert_eq!(run(&site, "Timer and cron", config), (Some(0), String::new()));
