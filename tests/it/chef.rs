@@ -115,12 +115,14 @@ k.ensure_path('/services/empty')"#,
         ("all_providers_for_service('empty')", "Rosterd::TooFewMembers"),
         ("provider_for_service('empty')", "Rosterd::TooFewMembers"),
         ("rosterd_members('--version')", "Rosterd::Error"),
+        ("rosterd_members('/services/$(touch SITE/evil)')", "Rosterd::TooFewMembers"),
         ("rosterd_members(\"/a\\0\")", "ArgumentError"),
         ("rosterd_members('/a', minimum: 2)", "ArgumentError"),
         ("rosterd_members('/a', min: '$(id)')", "ArgumentError"),
     ];
     let (calls, values): (Vec<_>, Vec<_>) = known.into_iter().unzip();
     assert_eq!(chef.outcomes(&calls), values);
+    assert!(!chef.site.path("evil").exists(), "a shell has read an argument");
     chef.run("puts rosterd_members('/none')").fails("Rosterd::TooFewMembers");
 
     chef.timeout = "200ms";
