@@ -61,6 +61,8 @@ module Rosterd
     raise ArgumentError, "rosterd_members has no option #{unknown.join(', ')}" unless unknown.empty?
 
     options = { format: 'json' }.merge(options.compact)
+    raise ArgumentError, "format: 'json' or 'members'" unless %w[json members].include?(options[:format])
+
     args = options[:registry] || config.nil? ? [] : ['-c', config]
     args += ['get', "--min=#{Integer(min)}"]
     args << "--max=#{Integer(max)}" if max
