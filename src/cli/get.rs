@@ -200,6 +200,7 @@ impl Gathered {
             }
             // The views may be out of date until they are read again.
             Update::Suspended => self.views.clear(),
+            Update::Connected => self.away = None,
             Update::Unreachable(unreachable) => {
                 self.views.clear();
                 self.away = Some(unreachable);

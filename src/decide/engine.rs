@@ -260,10 +260,9 @@ impl Engine {
                 self.use_saved_for_unreachable(now, events);
             }
             Update::Suspended => self.invalidate_views(now, &registry),
+            Update::Connected => self.connected(&registry, events),
             Update::Reset { subject, view, versions } => {
-                if self.unreachable.remove(&registry).is_some() {
-                    events.push(Event::RegistryConnected { registry: Arc::clone(&registry) });
-                }
+                self.connected(&registry, events);
                 for roster in self.rosters_on(&registry, subject) {
                     roster.reset(now, view, versions);
                 }
@@ -276,6 +275,12 @@ impl Engine {
                 }
                 self.views.take((registry, subject.clone()), update);
             }
+        }
+    }
+
+    fn connected(&mut self, registry: &Arc<str>, events: &mut Vec<Event>) {
+        if self.unreachable.remove(registry).is_some() {
+            events.push(Event::RegistryConnected { registry: Arc::clone(registry) });
         }
     }
 

@@ -41,7 +41,7 @@ impl ViewCache {
                     late.extend(versions);
                 }
             }
-            Update::Suspended | Update::Unreachable(_) => {}
+            Update::Suspended | Update::Unreachable(_) | Update::Connected => {}
         }
     }
 

@@ -162,6 +162,8 @@ pub enum Update {
     Suspended,
     /// The registry cannot be reached. Every view of it is the last known one until its next `Reset`.
     Unreachable(Unreachable),
+    /// The registry is reached again. Sent only if no subject is followed, whose `Reset` would say the same.
+    Connected,
 }
 
 /// Why a registry cannot be reached.

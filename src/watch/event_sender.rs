@@ -69,6 +69,14 @@ impl EventSender {
         }
     }
 
+    /// Sends `Connected`, if `Unreachable` was sent before.
+    pub async fn send_connected(&self) {
+        if self.unreachable_sent().is_some() {
+            self.send(Update::Connected).await;
+            *self.unreachable_sent() = None;
+        }
+    }
+
     async fn send(&self, update: Update) {
         // A closed channel ends the registry, which waits for `closed`.
         let _ = self.out.send(RegistryEvent { registry: Arc::clone(&self.registry), update }).await;

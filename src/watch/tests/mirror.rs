@@ -128,6 +128,7 @@ impl Received {
     fn apply(&mut self, update: Update) {
         match update {
             Update::Suspended => self.suspensions += 1,
+            Update::Connected => self.is_unreachable = false,
             Update::Unreachable(Unreachable { reason, .. }) => {
                 self.is_unreachable = true;
                 self.unreachable_reasons.push(reason);

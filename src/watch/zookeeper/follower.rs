@@ -167,6 +167,7 @@ impl<'a> Follower<'a> {
         if self.context.subscriptions.all().next().is_none() {
             // Only services use this connection.
             self.useful_since = Some(Instant::now());
+            self.context.events.send_connected().await;
         }
         loop {
             self.start_reads();

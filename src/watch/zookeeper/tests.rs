@@ -53,6 +53,7 @@ impl Subscriber {
         let event = timeout(LONG, self.events.recv()).await.expect("an update in time").expect("the registry runs");
         match event.update {
             Update::Suspended => self.log.push("suspended".into()),
+            Update::Connected => self.log.push("connected".into()),
             Update::Unreachable(Unreachable { reason, is_final }) => {
                 self.log.push(format!("{}unreachable: {reason}", if is_final { "finally " } else { "" }));
             }
