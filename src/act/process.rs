@@ -11,3 +11,4 @@ pub mod program;
 pub mod reaper;
 pub mod reload;
 pub mod running;
+pub mod stream;

@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::act::process::command::{self, Title};
 use crate::act::process::environment::clean;
 use crate::act::process::launch::Termination;
+use crate::act::process::output::{MAX_OUTPUT, OutputTail};
+use crate::act::process::stream::Streams;
 use crate::config::{Check, Command, HttpCheck};
 use crate::zk::tls;
 
@@ -48,11 +50,11 @@ impl Checks {
     pub fn run<'a>(&'a self, check: &'a Check, limit: Duration) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             match check {
-                Check::Cmd(command) => self.command("check", command, limit).await.map(drop),
+                Check::Cmd(command) => self.command(command, limit).await,
                 Check::Systemd(unit) => {
                     let words = ["systemctl", "is-active", "--", unit].map(str::to_owned);
                     let failed = |why| format!("unit {unit}: {why}");
-                    self.command("check", &Command::Exec(words.to_vec()), limit).await.map(drop).map_err(failed)
+                    self.command(&Command::Exec(words.to_vec()), limit).await.map_err(failed)
                 }
                 Check::Tcp(address) => tcp(address, limit).await,
                 Check::Http(check) => {
@@ -78,16 +80,34 @@ impl Checks {
         })
     }
 
-    /// Runs a command, and returns its output.
+    async fn command(&self, command: &Command, limit: Duration) -> Result<(), String> {
+        self.output(Streams::Together, "check", command, limit).await.map(drop)
+    }
+
+    /// Runs a `data_cmd`, and returns its standard output.
     ///
     /// # Errors
-    /// It did not exit with 0 in time.
-    pub async fn command(&self, what: &str, command: &Command, limit: Duration) -> Result<String, String> {
+    /// It did not exit with 0 in time, or the output is no data.
+    pub async fn data(&self, command: &Command, limit: Duration) -> Result<String, String> {
+        let output = self.output(Streams::Apart, "data_cmd", command, limit).await?;
+        if output.dropped() > 0 {
+            return Err(format!("its output is longer than {} KiB", MAX_OUTPUT / 1024));
+        }
+        String::from_utf8(output.bytes()).map_err(|_| "its output is not UTF-8".to_owned())
+    }
+
+    async fn output(
+        &self,
+        streams: Streams,
+        what: &str,
+        command: &Command,
+        limit: Duration,
+    ) -> Result<OutputTail, String> {
         let _slot = self.slots.acquire().await;
         let title = Title { what, command };
-        let done = command::run(title, command, &clean(), limit, &self.stop).await;
+        let done = command::run_with(streams, title, command, &clean(), limit, &self.stop).await;
         match done.termination {
-            Termination::Exited(0) => Ok(String::from_utf8_lossy(&done.output.bytes()).into_owned()),
+            Termination::Exited(0) => Ok(done.output),
             Termination::TimedOut(_) => Err(format!("{title} did not exit within {limit:?} and was terminated")),
             _ => Err(done.describe(what, command)),
         }

@@ -92,7 +92,7 @@ impl Running {
         if let Some(command) = command.filter(|_| self.next_data.take_if(|next| *next <= now).is_some()) {
             let (name, sender, checks) = (Arc::clone(name), sender.clone(), checks.clone());
             tokio::spawn(async move {
-                let result = checks.command("data_cmd", &command.cmd, command.timeout).await;
+                let result = checks.data(&command.cmd, command.timeout).await;
                 let _ = sender.send(RegistrarEvent::Data(name, command, result));
             });
         }

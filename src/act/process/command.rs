@@ -17,6 +17,7 @@ use super::escaped::RemainingProcesses;
 use super::launch::{Termination, from_status, status_unknown};
 use super::output::{OutputTail, printable};
 use super::running::Running;
+use super::stream::Streams;
 
 /// How messages name a command: `check "haproxy -c -f {{ src }}"`.
 #[derive(Debug, Clone, Copy)]
@@ -40,13 +41,16 @@ pub struct CommandResult {
     pub termination: Termination,
     /// The last part of its output.
     pub output: OutputTail,
+    /// The last part of its standard error, if that is apart.
+    pub errors: OutputTail,
     /// Its processes that still ran after its process group was terminated.
     pub remaining: RemainingProcesses,
 }
 
 impl CommandResult {
     fn without_output(termination: Termination) -> Self {
-        Self { termination, output: OutputTail::default(), remaining: RemainingProcesses::default() }
+        let (output, errors) = (OutputTail::default(), OutputTail::default());
+        Self { termination, output, errors, remaining: RemainingProcesses::default() }
     }
 
     /// A message about the end, with the last lines of the output: `check "haproxy -c" exited with 1:` and the lines.
@@ -68,7 +72,8 @@ impl CommandResult {
             Termination::NotStarted(why) => format!("did not start: {why}"),
             Termination::Abandoned => "was terminated because the agent is stopping".to_owned(),
         };
-        let shown = self.output.last_lines();
+        let shown = Some(self.errors.last_lines()).filter(|lines| !lines.is_empty());
+        let shown = shown.unwrap_or_else(|| self.output.last_lines());
         let colon = if shown.is_empty() { "" } else { ":" };
         format!("{} {what_happened}{}{colon}{shown}", Title { what, command }, self.remaining)
     }
@@ -87,10 +92,22 @@ pub async fn run(
     limit: Duration,
     stop: &CancellationToken,
 ) -> CommandResult {
+    run_with(Streams::Together, title, command, environment, limit, stop).await
+}
+
+/// Runs a command in the same way, with its standard error apart or not.
+pub async fn run_with(
+    streams: Streams,
+    title: Title<'_>,
+    command: &Command,
+    environment: &Environment,
+    limit: Duration,
+    stop: &CancellationToken,
+) -> CommandResult {
     if stop.is_cancelled() {
         return CommandResult::without_output(Termination::Abandoned);
     }
-    let mut running = match Running::start(command, environment) {
+    let mut running = match Running::start(command, environment, streams) {
         Ok(running) => running,
         Err(why) => return CommandResult::without_output(Termination::NotStarted(why)),
     };
@@ -102,15 +119,13 @@ pub async fn run(
     };
     if !matches!(termination, Termination::TimedOut(_) | Termination::Abandoned) {
         running.group.release();
-        return CommandResult {
-            termination,
-            output: running.finish_output().await,
-            remaining: RemainingProcesses::default(),
-        };
+        let (output, errors) = running.finish_output().await;
+        return CommandResult { termination, output, errors, remaining: RemainingProcesses::default() };
     }
     let remaining = running.end_group(stop).await;
     running.group.release();
-    let end = CommandResult { termination, output: running.finish_output().await, remaining };
+    let (output, errors) = running.finish_output().await;
+    let end = CommandResult { termination, output, errors, remaining };
     if end.termination == Termination::Abandoned && !end.remaining.is_empty() {
         // The caller does not report an abandoned command.
         let reason = end.describe(title.what, title.command);

@@ -36,7 +36,6 @@ impl OutputTail {
     }
 
     /// How many bytes before that were dropped.
-    #[cfg(test)]
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -6,8 +6,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -19,13 +17,12 @@ use super::launch::{Termination, from_status, prepare, start_error, status_unkno
 use super::output::OutputTail;
 use super::process_group::ProcessGroup;
 use super::reaper::OwnChild;
+use super::stream::{Stream, Streams};
 
 /// How long a process group has between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(5);
 /// The same once the agent is stopping, which has 5 s for everything.
 const STOP_GRACE: Duration = Duration::from_secs(2);
-/// How long to wait for output after the command has ended: a descendant may keep the pipe open.
-const OUTPUT_GRACE: Duration = Duration::from_millis(100);
 /// How long to wait for a killed group: a process in an uninterruptible sleep must not block the agent.
 pub const REAP: Duration = Duration::from_secs(1);
 /// How long a scan of `/proc` may take: it must not delay the end of a command. A stopping agent waits 3 s for
@@ -33,10 +30,6 @@ pub const REAP: Duration = Duration::from_secs(1);
 const SCAN_TIMEOUT: Duration = Duration::from_millis(250);
 /// How often a process group is checked while it ends: the kernel does not report the end of a group.
 pub const GROUP_POLL: Duration = Duration::from_millis(50);
-/// How many bytes of output are read at once.
-const CHUNK: usize = 16 * 1024;
-/// The pause after each chunk that a process writes after its command has ended. It bounds the CPU time of draining.
-const DRAIN_PAUSE: Duration = Duration::from_millis(1);
 
 /// A command that has been started.
 #[derive(Debug)]
@@ -44,10 +37,9 @@ pub struct Running {
     child: OwnChild,
     pub group: ProcessGroup,
     tree: ProcessTree,
-    /// Standard output and standard error; `None` once every writer is gone.
-    output: Option<pipe::Receiver>,
-    chunk: Box<[u8]>,
-    tail: OutputTail,
+    output: Stream,
+    /// Standard error, if it is apart.
+    errors: Stream,
 }
 
 impl Running {
@@ -55,15 +47,18 @@ impl Running {
     ///
     /// # Errors
     /// Why it does not start.
-    pub fn start(command: &Command, environment: &Environment) -> Result<Self, String> {
+    pub fn start(command: &Command, environment: &Environment, streams: Streams) -> Result<Self, String> {
         let mut process = prepare(command, environment.get("PATH").map_or(OsStr::new(""), OsString::as_os_str))?;
         let start_failed = |error: io::Error| start_error(command, &error);
-        let (output, ours) = std::io::pipe().map_err(start_failed)?;
-        let output = pipe::Receiver::from_owned_fd(output.into()).map_err(start_failed)?;
+        let (output, stdout) = Stream::new().map_err(start_failed)?;
+        let (errors, stderr) = match streams {
+            Streams::Together => (Stream::closed(), stdout.try_clone().map_err(start_failed)?),
+            Streams::Apart => Stream::new().map_err(start_failed)?,
+        };
         process
             .stdin(Stdio::null())
-            .stdout(ours.try_clone().map_err(start_failed)?)
-            .stderr(ours)
+            .stdout(stdout)
+            .stderr(stderr)
             .env_clear()
             .envs(environment)
             .current_dir("/")
@@ -71,7 +66,7 @@ impl Running {
         let child = OwnChild::start(&mut process).map_err(start_failed)?;
         let group = ProcessGroup::new(child.pid());
         let tree = ProcessTree::new(child.pid());
-        Ok(Self { child, group, tree, output: Some(output), chunk: vec![0; CHUNK].into(), tail: OutputTail::default() })
+        Ok(Self { child, group, tree, output, errors })
     }
 
     /// Waits for the command itself, and reads its output meanwhile.
@@ -79,7 +74,8 @@ impl Running {
         loop {
             tokio::select! {
                 status = self.child.wait() => return status,
-                () = read_chunk(&mut self.output, &mut self.chunk, &mut self.tail), if self.output.is_some() => {}
+                () = self.output.read() => {}
+                () = self.errors.read() => {}
             }
         }
     }
@@ -135,37 +131,14 @@ impl Running {
         while self.group.is_running().await {
             tokio::select! {
                 () = sleep(GROUP_POLL) => {}
-                () = read_chunk(&mut self.output, &mut self.chunk, &mut self.tail), if self.output.is_some() => {}
+                () = self.output.read() => {}
+                () = self.errors.read() => {}
             }
         }
     }
 
-    /// Returns all output, with what is still in the pipe. If a process keeps the pipe open, the agent drains it until
-    /// that process ends: a daemon started by a reload would otherwise die of SIGPIPE.
-    pub async fn finish_output(mut self) -> OutputTail {
-        let rest = async {
-            while self.output.is_some() {
-                read_chunk(&mut self.output, &mut self.chunk, &mut self.tail).await;
-            }
-        };
-        if timeout(OUTPUT_GRACE, rest).await.is_err() {
-            let (mut output, mut chunk) = (self.output.take(), self.chunk);
-            tokio::spawn(async move {
-                while output.is_some() {
-                    read_chunk(&mut output, &mut chunk, &mut OutputTail::default()).await;
-                    sleep(DRAIN_PAUSE).await;
-                }
-            });
-        }
-        self.tail
-    }
-}
-
-/// Reads one chunk of output. Sets `output` to `None` at the end.
-async fn read_chunk(output: &mut Option<pipe::Receiver>, chunk: &mut [u8], tail: &mut OutputTail) {
-    let Some(pipe) = output else { return };
-    match pipe.read(chunk).await {
-        Ok(0) | Err(_) => *output = None,
-        Ok(count) => tail.push(chunk.get(..count).unwrap_or_default()),
+    /// Returns all output, with what is still in the pipes, and what is apart of it.
+    pub async fn finish_output(self) -> (OutputTail, OutputTail) {
+        tokio::join!(self.output.finish(), self.errors.finish())
     }
 }
