@@ -15,7 +15,7 @@ use crate::config::{LogFormat, Overrides, PathOverrides, Problems, RegistryConfi
 use crate::control::PassRequest;
 use crate::decide::Event;
 use crate::error::{Exit, Fatal};
-use crate::load::setup::{ConfigSource, RegisterSource, Setup};
+use crate::load::setup::{ConfigSource, Setup};
 use crate::load::{host, setup};
 use crate::watch::{Registry, StateAccess};
 use crate::{agent, config, log, watch};
@@ -24,6 +24,7 @@ mod agent_commands;
 pub mod get;
 mod help;
 pub mod ls;
+mod register;
 mod spelling;
 mod status;
 
@@ -87,7 +88,7 @@ enum Command {
     Resume,
     /// Register the services of this host while they are healthy, without rendering templates, until SIGTERM or SIGINT
     #[command(after_help = help::REGISTER)]
-    Register(RegisterArgs),
+    Register(register::RegisterArgs),
     /// Keep a service deregistered until it is undrained, or for a given time
     Drain(agent_commands::DrainArgs),
     /// End the drain of a service, and register it again if it is up
@@ -104,25 +105,6 @@ struct RunArgs {
     /// The program to run as soon as every file is up to date (overrides [exec] cmd)
     #[arg(last = true, value_name = "CMD")]
     program: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct RegisterArgs {
-    /// The ZooKeeper servers to use with a zk_watcher INI file: HOST:PORT,…[/chroot]
-    #[arg(short, long, value_name = "SERVERS", default_value = config::zk_watcher::SERVER)]
-    server: String,
-    /// Instead of a file, read one service from the environment variables that the zk_watcher container uses
-    #[arg(long)]
-    from_env: bool,
-    /// Ignored; accepted for compatibility with zk_watcher
-    #[arg(short, long, hide_short_help = true)]
-    verbose: bool,
-    /// Ignored; accepted for compatibility with zk_watcher (log lines always go to standard error)
-    #[arg(short = 'l', long, hide_short_help = true)]
-    syslog: bool,
-    /// Ignored, as in zk_watcher
-    #[arg(hide = true)]
-    rest: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -210,7 +192,7 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
     let blocked = has_handlers.then_some(blocked);
     let exit = match command {
         Command::Run(args) => return run(&global, args, blocked).await,
-        Command::Register(args) => return register(&global, args, blocked).await,
+        Command::Register(args) => return register::register(&global, args, blocked).await,
         Command::Drain(args) => agent_commands::drain(&global, args).await,
         Command::Undrain(args) => agent_commands::undrain(&global, args).await,
         Command::Render(RenderArgs { request, template, roster }) => {
@@ -233,7 +215,11 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
             make_pass(&global.source(vec![]), request, global.registry().is_some(), blocked).await
         }
         Command::Check => {
-            let setup = load(&global.source(vec![]))?;
+            let mut source = global.source(vec![]);
+            if source.file.as_deref().is_some_and(|file| config::zk_watcher::text(file).is_some()) {
+                source.register = Some(register::default_source());
+            }
+            let setup = load(&source)?;
             log::init(LogFormat::Text, None);
             setup.warn();
             let config = &setup.config;
@@ -268,17 +254,6 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
 /// Runs the agent.
 async fn run(global: &Global, args: RunArgs, blocked: Option<BlockedSignals>) -> Result<u8, Fatal> {
     let source = ConfigSource { program: Some(args.program), ..global.source(vec![]) };
-    signals::drop_forwarded()?;
-    let Some((setup, signals)) = load_or_stop(&source, blocked).await? else {
-        return Ok(Exit::Done.code());
-    };
-    agent::run(source, setup, signals).await
-}
-
-/// Runs an agent that only registers services.
-async fn register(global: &Global, args: RegisterArgs, blocked: Option<BlockedSignals>) -> Result<u8, Fatal> {
-    let register = if args.from_env { RegisterSource::Environment } else { RegisterSource::File(args.server) };
-    let source = ConfigSource { register: Some(register), ..global.source(vec![]) };
     signals::drop_forwarded()?;
     let Some((setup, signals)) = load_or_stop(&source, blocked).await? else {
         return Ok(Exit::Done.code());

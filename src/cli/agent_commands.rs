@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{DEFAULT_CONFIG, Global, wrong_config};
-use crate::config::StatusConfig;
 use crate::config::flags::duration;
+use crate::config::{Config, StatusConfig, zk_watcher};
 use crate::control::{Answer, RequestBody};
 use crate::error::{Exit, Fatal};
 use crate::state::pause::MAX_DURATION as MAX_PAUSE;
@@ -122,6 +122,12 @@ fn configured(global: &Global) -> Result<PathBuf, Fatal> {
     let named = global.config();
     let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
     let overrides = global.overrides();
+    // Only `register` runs with an INI file.
+    if zk_watcher::text(&file).is_some() {
+        let mut register = Config::without_file(&overrides).map_err(|problems| wrong_config(&problems))?;
+        register.keep_only_services(&overrides.paths);
+        return Ok(register.status.socket);
+    }
     match config::read(&file, &overrides) {
         Ok(loaded) => Ok(loaded.config.status.socket),
         Err(refused) => match refused.rest {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::file::check_owner_and_mode;
 use super::flags::working_dir;
+use super::keys::TOP;
 use super::problem::{Problem, Problems, ValueError};
 use super::registry::DEFAULT_NAME;
 use super::resolve::Overrides;
@@ -31,32 +32,65 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 /// The keys of a section.
 const KEYS: [&str; 6] = ["cmd", "refresh", "service_port", "zookeeper_path", "service_hostname", "zookeeper_data"];
 
-/// Whether a text is an INI file with services rather than TOML.
-pub fn is_ini(file: &Path, text: &str) -> bool {
-    file.extension().is_none_or(|extension| extension != "toml") && text.parse::<toml::Table>().is_err()
+/// The text of an INI file with services; `None` if it is TOML, or cannot be read.
+pub fn text(file: &Path) -> Option<Arc<str>> {
+    std::fs::read_to_string(file).ok().filter(|text| is_ini(file, text)).map(Arc::from)
 }
 
-/// The configuration of an INI file.
+/// Whether a text is an INI file with services rather than TOML. One that is valid as both counts as TOML if it has a
+/// table of it.
+fn is_ini(file: &Path, text: &str) -> bool {
+    if file.extension().is_some_and(|extension| extension == "toml") {
+        return false;
+    }
+    let is_table = |name: &str| TOP.keys.contains(&name);
+    if let Ok(table) = text.parse::<toml::Table>() {
+        return !table.keys().any(|name| is_table(name));
+    }
+    let lines = || text.lines().map(str::trim);
+    if lines().any(|line| line.starts_with("[[")) {
+        return false;
+    }
+    let key = |line: &str| Some(line.split_once(['=', ':'])?.0.trim_end().to_lowercase());
+    let has_service = lines().filter_map(key).any(|key| key != "cmd" && KEYS.contains(&&*key));
+    let header = |line: &str| line.strip_prefix('[').is_some_and(|rest| rest.strip_suffix(']').is_some_and(is_table));
+    has_service || !lines().any(header)
+}
+
+/// The configuration of an INI file. With `trims`, spaces around the keys and values of `zookeeper_data` do not count.
 ///
 /// # Errors
 /// Every problem. Nothing of such a file is used.
-pub fn read(file: &Path, text: &Arc<str>, server: &str, overrides: &Overrides) -> Result<Config, Problems> {
+pub fn read(
+    file: &Path,
+    text: &Arc<str>,
+    server: &str,
+    trims: bool,
+    overrides: &Overrides,
+) -> Result<Config, Problems> {
+    // Problems show lines of the file.
+    let shown: Arc<str> = ini::without_passwords(text).into();
     let problem = |(span, wrong): ini::Misplaced| Problem {
         file: file.to_owned(),
-        text: Arc::clone(text),
+        text: Arc::clone(&shown),
         span,
         message: wrong.message,
         hint: wrong.hint,
     };
     let place = |section: &Section| problem((section.span.clone(), ValueError::new("", "")));
-    let all = |problems: Vec<ini::Misplaced>| Problems(problems.into_iter().map(problem).collect());
+    let all = |mut problems: Vec<ini::Misplaced>| {
+        problems.sort_by_key(|(span, _)| span.start);
+        // An option of [DEFAULT] belongs to every section.
+        problems.dedup();
+        Problems(problems.into_iter().map(problem).collect())
+    };
     let sections = ini::parse(text).map_err(all)?;
     let (mut services, mut auth, mut problems) = (Vec::new(), None, Vec::new());
     for section in &sections {
         let read = if section.name == "auth" {
             credentials(section, file).map(|it| auth = Some(it))
         } else {
-            service(section).map(|service| {
+            service(section, trims).map(|service| {
                 services.push(Arc::new(service.placed(place(section))));
             })
         };
@@ -106,7 +140,7 @@ fn config(
 }
 
 /// One section.
-fn service(section: &Section) -> Result<ServiceConfig, Vec<ini::Misplaced>> {
+fn service(section: &Section, trims: bool) -> Result<ServiceConfig, Vec<ini::Misplaced>> {
     let mut problems: Vec<ini::Misplaced> = Vec::new();
     for entry in section.options.iter().filter(|entry| !KEYS.contains(&&*entry.key)) {
         let known = KEYS.join(", ");
@@ -129,7 +163,7 @@ fn service(section: &Section) -> Result<ServiceConfig, Vec<ini::Misplaced>> {
     let path = value(&mut problems, path, service_path);
     let host = value(&mut problems, section.get("service_hostname"), host_name);
     let data = section.get("zookeeper_data").filter(|entry| !entry.value.is_empty());
-    let data = value(&mut problems, data, |text| ServiceData::parse(text, true).map_err(|what| not_data(text, what)));
+    let data = value(&mut problems, data, |text| ServiceData::parse(text, trims).map_err(|what| not_data(text, what)));
     match (cmd, refresh, port, path) {
         (Some(cmd), Some(interval), Some(port), Some(path)) if problems.is_empty() => Ok(ServiceConfig {
             host,

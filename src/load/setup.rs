@@ -37,10 +37,15 @@ pub struct ConfigSource {
 }
 
 /// Where `register` gets its services from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegisterSource {
-    /// The configuration, which may be an INI file of zk_watcher. The servers for an INI file.
-    File(String),
+    /// The configuration, which may be an INI file of zk_watcher.
+    File {
+        /// The servers of an INI file.
+        server: String,
+        /// Spaces around keys and values of an INI file's data do not count.
+        trims: bool,
+    },
     /// The variables of zk_watcher's container.
     Environment,
 }
@@ -204,11 +209,10 @@ impl Setup {
 fn registered(source: &ConfigSource, overrides: &Overrides) -> Option<Result<Config, Problems>> {
     match source.register.as_ref()? {
         RegisterSource::Environment => Some(zk_watcher::from_env(overrides)),
-        RegisterSource::File(server) => {
+        RegisterSource::File { server, trims } => {
             let file = source.file.as_ref()?;
             // What cannot be read is a problem of the configuration.
-            let text = std::fs::read_to_string(file).ok().filter(|text| zk_watcher::is_ini(file, text))?;
-            Some(zk_watcher::read(file, &text.into(), server, overrides))
+            Some(zk_watcher::read(file, &zk_watcher::text(file)?, server, *trims, overrides))
         }
     }
 }

@@ -72,6 +72,26 @@ pub fn parse(text: &str) -> Result<Vec<Section>, Vec<Misplaced>> {
     if problems.is_empty() { Ok(sections) } else { Err(problems) }
 }
 
+/// The text with a star for each byte of every password, so that messages can show its lines.
+pub fn without_passwords(text: &str) -> String {
+    const KEY: &str = "password";
+    let (mut out, mut is_password) = (String::with_capacity(text.len()), false);
+    for line in text.split_inclusive('\n') {
+        let start = line.trim_start();
+        // What is more indented continues the value.
+        let continues = is_password && start.len() < line.len();
+        let is_key = start.get(..KEY.len()).is_some_and(|key| key.eq_ignore_ascii_case(KEY));
+        is_password = is_key || continues;
+        let shown = if continues { 0 } else { line.len() - start.len() + KEY.len() };
+        let hide = |(at, c): (usize, char)| {
+            let is_shown = !is_password || at < shown || c.is_ascii_whitespace() || (!continues && "=:".contains(c));
+            if is_shown { c.to_string() } else { "*".repeat(c.len_utf8()) }
+        };
+        out.extend(line.char_indices().map(hide));
+    }
+    out
+}
+
 struct Reader {
     sections: Vec<Section>,
     /// The indentation of the current option.

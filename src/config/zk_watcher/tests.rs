@@ -8,7 +8,7 @@ fn overrides(env: &[(&str, &str)]) -> Overrides {
 }
 
 fn load(text: &str) -> Result<Config, Problems> {
-    read(Path::new("config.cfg"), &text.into(), "zk1:2181/svc", &overrides(&[]))
+    read(Path::new("config.cfg"), &text.into(), "zk1:2181/svc", true, &overrides(&[]))
 }
 
 /// The service as a line.
@@ -70,10 +70,55 @@ fn a_wrong_file_is_refused_as_a_whole_with_each_place() {
 
 #[test]
 fn an_ini_file_is_told_from_toml() {
-    let ini = "[a]\ncmd: true\n";
-    assert!(is_ini(Path::new("config.cfg"), ini) && is_ini(Path::new("c.cfg"), "[a]\ncmd = pgrep x\n"));
-    assert!(!is_ini(Path::new("c.toml"), ini), "a misspelt TOML file");
-    assert!(!is_ini(Path::new("rosterd.conf"), "[[service]]\nname = \"a\"\n"));
+    let service = "cmd: true\nservice_port: 1\n";
+    for (name, text, wanted) in [
+        ("config.cfg", "[a]\ncmd: true\n", true),
+        ("config", "[a]\ncmd = pgrep x\n", true),
+        ("config.cfg", &*format!("[service]\n{service}"), true),
+        ("config.cfg", &*format!("[registry]\n{service}"), true),
+        ("config.cfg", "", true),
+        ("config.cfg", "# nothing\n", true),
+        ("config.cfg", "[DEFAULT]\nrefresh = 30\n", true),
+        ("config.cfg", "[memcached]\nwhat\n", true),
+        ("config.toml", "[a]\ncmd: true\n", false),
+        ("config.toml", "", false),
+        ("rosterd.conf", "[[service]]\nname = \"a\"\n", false),
+        ("rosterd.conf", "[vars]\nrefresh = 30\n", false),
+        ("rosterd.conf", "[registry]\nurl = zk://a\n", false),
+        ("rosterd.conf", "[vars]\nrefresh = 30\n[[service]]\nport = x\n", false),
+    ] {
+        assert_eq!(is_ini(Path::new(name), text), wanted, "{name}: {text}");
+    }
+}
+
+#[test]
+fn no_problem_shows_a_password() {
+    let good = "[a]\ncmd: true\nrefresh: 1\nservice_port: 1\nzookeeper_path: /a\n";
+    for auth in [
+        "[auth]\nuser: u\npassword: sécret%\n",
+        "[auth]\nuser: u\nPassword = a\n  sécret%\n",
+        "[auth]\nuser: u\npassword sécret\n",
+        "[auth]\npassword: sécret\n",
+        "[auth]\npassword: sécret\nuser: u\npassword: sécret\n",
+        "[DEFAULT]\n password: sécret%\n",
+        "password: sécret\n",
+    ] {
+        let problems = load(&format!("{auth}{good}")).unwrap_err();
+        assert!(!problems.to_string().contains("cret"), "{problems}");
+        assert!(problems.to_string().contains("config.cfg:"), "{problems}");
+    }
+    assert_eq!(ini::without_passwords("a: b\npassword: é x\ncmd: y\n"), "a: b\npassword: ** *\ncmd: y\n");
+}
+
+#[test]
+fn untrimmed_keys_are_kept_on_request() {
+    let text = "[a]\ncmd: true\nrefresh: 1\nservice_port: 1\nzookeeper_path: /a\nzookeeper_data: foo=bar, bah= x\n";
+    let data = |trims| {
+        let config = read(Path::new("config.cfg"), &text.into(), "zk1", trims, &overrides(&[])).unwrap();
+        config.services[0].data.to_json()
+    };
+    assert_eq!(data(true), "{\"foo\":\"bar\",\"bah\":\"x\"}");
+    assert_eq!(data(false), "{\"foo\":\"bar\",\" bah\":\" x\"}");
 }
 
 #[test]
