@@ -11,9 +11,12 @@ use crate::harness::site::{Agent, PATIENCE, Site};
 use crate::support::wait::holds;
 use crate::support::zookeeper::{Zk, ZooKeeper};
 
+mod checks;
+mod image;
 mod ownership;
 mod pgpool;
 mod readers;
+mod recipes;
 mod restarts;
 mod services;
 mod zk_watcher;
