@@ -9,7 +9,8 @@
 //! - [`config`]: the configuration as written, then resolved; problems with carets
 //! - [`load`]: configuration, templates and host read and checked together, at a start and at a HUP
 //! - [`zk`]: the ZooKeeper client; knows no rosters
-//! - [`watch`]: registries, in ZooKeeper or in a directory, as a stream of events
+//! - [`http`]: the HTTP client
+//! - [`watch`]: registries, in ZooKeeper, in a directory or in a web object, as a stream of events
 //! - [`model`]: node paths, members, versions and registry events
 //! - [`payload`]: the bytes of a node as a member, one file a format
 //! - [`decide`]: the engine, rosters, the guard, slots, templates, pending reloads, the supervised program
@@ -45,6 +46,7 @@ mod error;
 mod fswatch;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod http;
 mod load;
 mod log;
 mod model;

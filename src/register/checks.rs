@@ -19,7 +19,7 @@ use crate::act::process::launch::Termination;
 use crate::act::process::output::{MAX_OUTPUT, OutputTail};
 use crate::act::process::stream::Streams;
 use crate::config::{Check, Command, HttpCheck};
-use crate::zk::tls;
+use crate::http::Client;
 
 #[cfg(test)]
 mod tests;
@@ -129,19 +129,9 @@ async fn tcp(address: &str, limit: Duration) -> Result<(), String> {
 
 /// Sends a request and compares the reply with what is expected.
 fn http(check: &HttpCheck, limit: Duration) -> Result<(), String> {
-    let mut config = ureq::Agent::config_builder()
-        .timeout_global(Some(limit))
-        .max_redirects(0)
-        .http_status_as_error(false)
-        .proxy(None)
-        .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")));
-    if check.url.starts_with("https://") {
-        config = config.tls_config(tls_config(check.ca.as_deref())?);
-    }
-    let agent: ureq::Agent = config.build().into();
-    let request =
-        check.headers.iter().fold(agent.get(&check.url), |request, (name, value)| request.header(name, value));
-    let mut response = request.call().map_err(|why| why.to_string())?;
+    let client = Client { limit, ca: check.ca.as_deref(), identity: None };
+    let headers = check.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut response = client.get(&check.url, headers).map_err(|failure| failure.reason)?;
     let status = response.status().as_u16();
     let is_expected = check.expect.map_or((200..300).contains(&status), |expected| expected == status);
     if !is_expected {
@@ -149,18 +139,11 @@ fn http(check: &HttpCheck, limit: Duration) -> Result<(), String> {
         return Err(format!("status {status}, expected {expected}"));
     }
     let Some(text) = &check.body else { return Ok(()) };
-    let body = response.body_mut().with_config().limit(MAX_BODY).read_to_vec().map_err(|why| why.to_string())?;
+    let body = client.read(&mut response, MAX_BODY).map_err(|failure| failure.reason)?;
     if String::from_utf8_lossy(&body).contains(text.as_str()) {
         return Ok(());
     }
     Err(format!("the body does not contain {text:?}"))
-}
-
-fn tls_config(ca: Option<&Path>) -> Result<ureq::tls::TlsConfig, String> {
-    let roots = tls::trusted(ca)?;
-    let roots: Vec<_> = roots.iter().map(|root| ureq::tls::Certificate::from_der(root).to_owned()).collect();
-    let config = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::Specific(Arc::new(roots)));
-    Ok(config.unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider())).build())
 }
 
 /// Whether the process of a PID file runs.

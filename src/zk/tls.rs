@@ -78,14 +78,22 @@ pub fn trusted(ca: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, String
     certificates(found.ok_or("no system certificate authorities found; set ca in tls")?)
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates in a PEM file; at least one.
+///
+/// # Errors
+/// The file cannot be read, or contains none.
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let shown = file.display();
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(file)?).collect();
     let found = found.map_err(|error| format!("{shown}: {error}"))?;
     if found.is_empty() { Err(format!("{shown} contains no PEM certificate")) } else { Ok(found) }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, String> {
+/// Reads a file.
+///
+/// # Errors
+/// Names the file, and why it cannot be read.
+pub fn read(file: &Path) -> Result<Vec<u8>, String> {
     fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))
 }
 
@@ -98,6 +106,15 @@ pub fn describe(error: &io::Error) -> String {
             "connection closed during the handshake; for a port without TLS, write zk://".into()
         }
         None => error.to_string(),
+    }
+}
+
+/// What is wrong with the server's certificate, or the alert that the server sent; `None` for another error.
+pub fn describe_refusal(error: &io::Error) -> Option<String> {
+    match error.get_ref()?.downcast_ref::<Error>()? {
+        Error::InvalidCertificate(wrong) => Some(describe_certificate(wrong)),
+        Error::AlertReceived(alert) => Some(describe_alert(*alert)),
+        _ => None,
     }
 }
 

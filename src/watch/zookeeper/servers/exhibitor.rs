@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::decide::Event;
+use crate::http::Client;
 use crate::log::emit;
 
 use super::name::{LearnedServer, is_host};
@@ -133,16 +134,13 @@ async fn ask(urls: &[String]) -> Result<Vec<LearnedServer>, String> {
 }
 
 fn get(url: &str) -> Result<Vec<u8>, String> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(REQUEST_TIMEOUT))
-        .max_redirects(0)
-        .proxy(None)
-        .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .into();
-    let response = agent.get(format!("{url}/exhibitor/v1/cluster/list")).header("Accept", "application/json").call();
-    let mut response = response.map_err(|reason| reason.to_string())?;
-    response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec().map_err(|reason| reason.to_string())
+    let client = Client { limit: REQUEST_TIMEOUT, ca: None, identity: None };
+    let response = client.get(&format!("{url}/exhibitor/v1/cluster/list"), [("Accept", "application/json")]);
+    let mut response = response.map_err(|failure| failure.reason)?;
+    if !response.status().is_success() {
+        return Err(format!("status {}", response.status().as_u16()));
+    }
+    client.read(&mut response, MAX_RESPONSE).map_err(|failure| failure.reason)
 }
 
 /// `{"servers":["10.0.1.0","10.0.1.1"],"port":2181}`.
