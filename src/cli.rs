@@ -52,8 +52,8 @@ struct Global {
     #[arg(help = "Path to the configuration file [env: ROSTERD_CONFIG] [default: /etc/rosterd/rosterd.toml]")]
     config: Option<PathBuf>,
     #[arg(long, global = true, value_name = "URL")]
-    #[arg(help = "URL of the registry (overrides the configuration): zk://a:2181,b:2181/chroot, zks://…, dir:PATH \
-                  [env: ROSTERD_REGISTRY]")]
+    #[arg(help = "URL of the registry (overrides the configuration): zk://a:2181,b:2181/chroot, zks://…, dir:PATH, \
+                  https://HOST/PATH [env: ROSTERD_REGISTRY]")]
     registry: Option<String>,
     #[arg(long, global = true, value_name = "DIR")]
     #[arg(help = "Path to the state directory (overrides the configuration) [env: ROSTERD_STATE_DIR]")]

@@ -15,6 +15,7 @@ use crate::model::filter::Filter;
 use crate::model::node_path::{NodePath, Subject};
 use crate::payload::Payload;
 
+mod auth;
 mod bounds;
 mod command;
 pub mod delta;
@@ -44,8 +45,10 @@ mod tests;
 pub mod trust;
 mod unit;
 pub mod url;
+pub mod web;
 pub mod zk_watcher;
 
+pub use auth::Auth;
 pub use bounds::{AboveMax, Bounds};
 pub use command::{Command, Placeholder, Reload};
 pub use delta::delta;
@@ -54,7 +57,7 @@ pub use per_key::{Each, LOCAL_NAMES, OnGone};
 pub use placing::{Block, MAX_BACKUPS, Method, Placing, Symlink};
 pub use post_write::Verify;
 pub use problem::{Problem, Problems};
-pub use registry::{Auth, RegistryConfig, Watches};
+pub use registry::{RegistryConfig, Watches};
 pub use resolve::{Overrides, PathOverrides, Refused, load, read};
 pub use service::{Check, DataCommand, HttpCheck, ServiceConfig, ServiceFormat};
 pub use trust::Trust;

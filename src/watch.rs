@@ -29,10 +29,12 @@ pub mod own_nodes;
 pub mod registries;
 #[cfg(test)]
 mod tests;
+pub mod web;
 pub mod zookeeper;
 
 pub use directory::Directory;
 use own_nodes::OwnNodes;
+pub use web::Web;
 pub use zookeeper::ZooKeeper;
 
 /// The most nodes in one subject. A subject with more is unreadable, which bounds the memory that a runaway writer can
@@ -76,7 +78,7 @@ async fn changed(subjects: &mut watch::Receiver<Subjects>) {
     }
 }
 
-/// A source of live state: a ZooKeeper ensemble, or a directory tree of the same shape.
+/// A source of live state: a ZooKeeper ensemble, or a directory tree or a web object of the same shape.
 pub trait Registry: Send + Sync + 'static {
     /// Follows subjects until `stop`, then closes the session and returns.
     ///
@@ -133,7 +135,7 @@ pub fn open_with_session(
             let link = registry.link();
             (Arc::new(registry), Some(link))
         }
-        RegistryUrl::Directory(_) => (open(config, state), None),
+        RegistryUrl::Directory(_) | RegistryUrl::Web(_) => (open(config, state), None),
     }
 }
 
@@ -142,5 +144,6 @@ pub fn open(config: &RegistryConfig, state: &StateAccess) -> Arc<dyn Registry> {
     match &config.url {
         RegistryUrl::ZooKeeper { .. } => Arc::new(ZooKeeper::new(config.clone(), state.clone())),
         RegistryUrl::Directory(root) => Arc::new(Directory::new(Arc::clone(&config.name), root.clone())),
+        RegistryUrl::Web(url) => Arc::new(Web::new(config.clone(), url.clone())),
     }
 }

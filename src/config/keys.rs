@@ -37,7 +37,7 @@ pub const TOP: TableKeys = TableKeys {
 /// `[registry]` and `[[registry]]`.
 pub const REGISTRY: TableKeys = TableKeys {
     table: "[registry]",
-    keys: &["name", "url", "session_timeout", "auth", "tls", "exhibitor", "watches"],
+    keys: &["name", "url", "interval", "timeout", "session_timeout", "auth", "tls", "exhibitor", "watches"],
     aliases: &[],
 };
 

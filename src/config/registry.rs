@@ -1,23 +1,21 @@
 //! `[registry]`: the URL, credentials and TLS files of a registry.
 
-use std::fmt;
-use std::fs::{File, Metadata};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use toml::de::DeValue;
 
+use super::auth::{Auth, auths, private};
 use super::interpolate::Interpolation;
-use super::keys::{AUTH, REGISTRY, TLS};
+use super::keys::{REGISTRY, TLS};
 use super::names::Names;
 use super::problem::{Problem, Report, ValueError};
 use super::table::{Table, Value};
 use super::url::{self, RegistryUrl};
-use crate::model::digest::digest_bytes;
+use super::web;
 use crate::text::nearest::nearest;
 
 /// One registry.
@@ -31,12 +29,16 @@ pub struct RegistryConfig {
     pub session_timeout: Duration,
     /// The credentials, read from their files at load.
     pub auth: Vec<Auth>,
-    /// The files for `zks://`.
+    /// The files for `zks://` and `https://`.
     pub tls: Option<TlsFiles>,
     /// The Exhibitors that list the servers: `http://HOST:PORT`, without a path.
     pub exhibitor: Vec<String>,
     /// Which watches to use.
     pub watches: Watches,
+    /// How often a web object is requested.
+    pub interval: Duration,
+    /// The time limit of such a request.
+    pub timeout: Duration,
 }
 
 impl RegistryConfig {
@@ -53,41 +55,13 @@ impl RegistryConfig {
             tls: None,
             exhibitor: Vec::new(),
             watches: Watches::Auto,
+            interval: web::INTERVAL,
+            timeout: web::TIMEOUT,
         }
     }
 }
 
-/// A credential.
-#[derive(Clone, PartialEq, Eq, Serialize)]
-pub struct Auth {
-    /// `digest`, or `sasl` for SASL with DIGEST-MD5.
-    pub scheme: String,
-    /// The file of the secret.
-    pub file: PathBuf,
-    /// `user:password`. `Debug` omits it.
-    #[serde(serialize_with = "digest")]
-    pub secret: Vec<u8>,
-}
-
-/// Replaces the secret by a digest when configurations are compared.
-fn digest<S: Serializer>(secret: &[u8], to: S) -> Result<S::Ok, S::Error> {
-    digest_bytes(secret).serialize(to)
-}
-
-impl Auth {
-    /// Whether it is sent with SASL instead of `addAuth`.
-    pub fn is_sasl(&self) -> bool {
-        self.scheme == SASL
-    }
-}
-
-impl fmt::Debug for Auth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth").field("scheme", &self.scheme).field("file", &self.file).finish_non_exhaustive()
-    }
-}
-
-/// PEM files for TLS to ZooKeeper.
+/// PEM files for TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TlsFiles {
     /// The trusted CAs; those of the system if `None`.
@@ -113,12 +87,6 @@ pub const DEFAULT_NAME: &str = "default";
 
 /// The maximum session timeout: the protocol has 31 bits for its milliseconds.
 const MAX_SESSION_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
-
-/// The scheme of credentials that are sent with SASL instead of `addAuth`.
-const SASL: &str = "sasl";
-
-/// The maximum size of a credentials file, in bytes.
-const MAX_AUTH: u64 = 4096;
 
 /// An example of a URL.
 const URL_EXAMPLE: &str = "\"zk://zk1:2181,zk2:2181\"";
@@ -209,10 +177,11 @@ fn registry(
         let text = value.filled(fill, URL_EXAMPLE)?;
         value.accept(RegistryUrl::parse(&text, &value.source.base))
     });
+    let is_overridden = instead.is_some();
     let url = instead.or(written);
     let session_timeout =
         table.get("session_timeout").and_then(session_timeout).unwrap_or(RegistryConfig::SESSION_TIMEOUT);
-    let auth = table.get("auth").map(|value| auths(&value)).unwrap_or_default();
+    let auth = table.get("auth").map(|value| auths(&value, url.as_ref())).unwrap_or_default();
     let tls = table.get("tls").and_then(|value| tls(&value, url.as_ref()));
     let watches = table.get("watches").and_then(|value| {
         value.choice(&[("auto", Watches::Auto), ("recursive", Watches::Recursive), ("oneshot", Watches::Oneshot)])
@@ -220,7 +189,9 @@ fn registry(
     let watches = watches.unwrap_or(Watches::Auto);
     let ca = tls.as_ref().and_then(|tls| tls.ca.as_deref());
     let exhibitor = table.get("exhibitor").map(|value| exhibitors(&value, url.as_ref(), ca)).unwrap_or_default();
-    Some(RegistryConfig { name: Arc::from(name), url: url?, session_timeout, auth, tls, exhibitor, watches })
+    let (interval, timeout) = web::polling(table, url.as_ref().filter(|_| !is_overridden));
+    let name = Arc::from(name);
+    Some(RegistryConfig { name, url: url?, session_timeout, auth, tls, exhibitor, watches, interval, timeout })
 }
 
 /// Reads `session_timeout`.
@@ -231,21 +202,6 @@ fn session_timeout(value: Value<'_>) -> Option<Duration> {
         return None;
     }
     Some(timeout)
-}
-
-/// `auth = [{ … }]`.
-fn auths(value: &Value<'_>) -> Vec<Auth> {
-    let example = "[{ scheme = \"digest\", file = \"/etc/rosterd/zk.auth\" }]";
-    let items = value.items(example).unwrap_or_default();
-    let mut auths: Vec<Auth> = Vec::new();
-    for item in &items {
-        let Some(auth) = item.table(&[&AUTH], example).and_then(|table| auth(&table)) else { continue };
-        if auth.is_sasl() && auths.iter().any(Auth::is_sasl) {
-            item.reject(ValueError::new("a registry can have only one sasl credential", "remove one of them"));
-        }
-        auths.push(auth);
-    }
-    auths
 }
 
 /// `exhibitor = ["http://…"]`.
@@ -267,56 +223,16 @@ fn exhibitors(value: &Value<'_>, url: Option<&RegistryUrl>, ca: Option<&Path>) -
     items.iter().filter_map(one).collect()
 }
 
-/// Reads one credential. No message contains its secret.
-fn auth(table: &Table<'_>) -> Option<Auth> {
-    let scheme =
-        table.require("scheme", "\"digest\"").and_then(|value| value.choice(&[("digest", "digest"), (SASL, SASL)]));
-    let value = table.require("file", "\"/etc/rosterd/zk.auth\"")?;
-    let file = value.path("\"/etc/rosterd/zk.auth\"")?;
-    let secret = value.accept(secret(&file))?;
-    Some(Auth { scheme: scheme?.to_owned(), file, secret })
-}
-
-/// Reads a credentials file: one line. Other users must not have access to the file.
-fn secret(file: &Path) -> Result<Vec<u8>, ValueError> {
-    let shown = file.display();
-    let unread = |error: std::io::Error| {
-        let hint = "create the file with one line, user:password, readable only by rosterd's user";
-        ValueError::new(format!("{shown} cannot be read: {error}"), hint)
-    };
-    let opened = File::open(file).map_err(unread)?;
-    // The mode of the open file. The path can refer to another file by now.
-    private(file, "contains a password", &opened.metadata().map_err(unread)?)?;
-    let mut bytes = Vec::new();
-    opened.take(MAX_AUTH + 1).read_to_end(&mut bytes).map_err(unread)?;
-    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let user = line.iter().position(|byte| *byte == b':').unwrap_or(0);
-    if user == 0 || line.contains(&b'\n') || line.len() as u64 > MAX_AUTH {
-        return Err(ValueError::new(
-            format!("{shown} does not consist of one line with user:password"),
-            "write one line, user:password",
-        ));
-    }
-    Ok(line.to_vec())
-}
-
-/// Checks that other users have no access to a secret. A group may read it, like `ssl-cert` on Debian and the group of
-/// a Secret in Kubernetes.
-fn private(file: &Path, what: &str, meta: &Metadata) -> Result<(), ValueError> {
-    let (mode, shown) = (meta.mode() & 0o7777, file.display());
-    if mode & 0o027 == 0 {
-        return Ok(());
-    }
-    let message = format!("{shown} {what}, but others may read or write it (mode {mode:04o})");
-    Err(ValueError::new(message, format!("chmod 640 {shown}, or defaultMode: 0440 on a Kubernetes Secret")))
-}
-
 /// `tls = { … }`.
 fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
     let table = value.table(&[&TLS], "{ ca = \"ca.pem\" }")?;
-    if let Some(url) = url.filter(|url| matches!(url, RegistryUrl::ZooKeeper { tls: false, .. })) {
-        let hint = "write zks:// in url, or remove tls: rosterd never falls back to plain text";
+    let secure = match url {
+        Some(RegistryUrl::ZooKeeper { tls: false, .. }) => Some("zks"),
+        Some(RegistryUrl::Web(url)) if !url.starts_with("https://") => Some("https"),
+        _ => None,
+    };
+    if let (Some(url), Some(secure)) = (url, secure) {
+        let hint = format!("write {secure}:// in url, or remove tls: rosterd never falls back to plain text");
         value.reject(ValueError::new(format!("tls is set, but {url} does not use it"), hint));
     }
     let file = |key| {

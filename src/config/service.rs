@@ -176,7 +176,7 @@ fn service(
     let port = table.require("port", "11211").and_then(|value| port(&value));
     let check = table.require("check", CHECK_EXAMPLE).and_then(|value| check(&value));
     let registry = registries.named_by(table);
-    reject_directory(table, registries.usable.iter().find(|known| known.name == registry));
+    reject_without_sessions(table, registries.usable.iter().find(|known| known.name == registry));
     let written = table.get("name");
     let name = match &written {
         Some(value) => value.text("\"memcached\""),
@@ -207,12 +207,15 @@ fn service(
     Some(ServiceConfig { host, format, data, data_cmd, interval, timeout, rise, fall, drain, ..plain }.placed(place))
 }
 
-/// Rejects a service of a directory registry, which has no sessions.
-fn reject_directory(table: &Table<'_>, registry: Option<&Arc<RegistryConfig>>) {
-    if registry.is_some_and(|registry| matches!(registry.url, RegistryUrl::Directory(_))) {
-        let message = "a directory registry has no sessions, so no service can be registered in it";
-        table.report.error(table.problem(ValueError::new(message, "set `registry` to one with url = \"zk://…\"")));
-    }
+/// Rejects a service of a registry that has no sessions.
+fn reject_without_sessions(table: &Table<'_>, registry: Option<&Arc<RegistryConfig>>) {
+    let kind = match registry.map(|registry| &registry.url) {
+        Some(RegistryUrl::Directory(_)) => "directory",
+        Some(RegistryUrl::Web(_)) => "web",
+        Some(RegistryUrl::ZooKeeper { .. }) | None => return,
+    };
+    let message = format!("a {kind} registry has no sessions, so no service can be registered in it");
+    table.report.error(table.problem(ValueError::new(message, "set `registry` to one with url = \"zk://…\"")));
 }
 
 fn path(value: &Value<'_>, fill: &Interpolation<'_>) -> Option<NodePath> {

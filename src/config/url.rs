@@ -1,9 +1,10 @@
-//! Registry URLs: `zk://a:2181,b/chroot`, `zks://…`, `dir:PATH`.
+//! Registry URLs: `zk://a:2181,b/chroot`, `zks://…`, `dir:PATH`, `https://HOST/PATH`.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
+use crate::model::digest::digest_bytes;
 use crate::model::node_path::NodePath;
 
 use super::problem::ValueError;
@@ -29,6 +30,9 @@ pub enum RegistryUrl {
     },
     /// `dir:PATH`, resolved against the directory of the file that contains it.
     Directory(PathBuf),
+    /// `http://…` or `https://…`: one object with all members. `Display` replaces its query by a digest, because it may
+    /// contain a signature that gives access.
+    Web(String),
 }
 
 impl fmt::Display for RegistryUrl {
@@ -39,6 +43,10 @@ impl fmt::Display for RegistryUrl {
                 chroot.as_ref().map_or(Ok(()), |path| path.fmt(f))
             }
             Self::Directory(path) => write!(f, "dir:{}", path.display()),
+            Self::Web(url) => match url.split_once('?') {
+                Some((start, query)) => write!(f, "{start}?[{:016x}]", digest_bytes(query.as_bytes())),
+                None => f.write_str(url),
+            },
         }
     }
 }
@@ -55,10 +63,13 @@ impl RegistryUrl {
         if let Some(rest) = text.strip_prefix("zks://") {
             return zookeeper(rest, true);
         }
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return web(text);
+        }
         let Some(path) = text.strip_prefix("dir:") else {
             return Err(ValueError::new(
                 format!("{text:?} is not a valid registry URL"),
-                "write zk://HOST:PORT,HOST:PORT, zks:// for TLS, or dir:PATH",
+                "write zk://HOST:PORT,HOST:PORT, zks:// for TLS, dir:PATH, or https://HOST/PATH",
             ));
         };
         if path.is_empty() || path.starts_with("//") {
@@ -101,6 +112,23 @@ fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, ValueError> {
         })?),
     };
     Ok(RegistryUrl::ZooKeeper { servers, chroot, tls })
+}
+
+/// Parses the URL of a web object.
+fn web(text: &str) -> Result<RegistryUrl, ValueError> {
+    let wrong = |message: String| ValueError::new(message, "write https://HOST/PATH");
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.contains('@') {
+        let hint = "put credentials in a separate file: auth = [{ scheme = \"header\", file = \"web.header\" }]";
+        // The message does not show the text, which most likely contains a password.
+        return Err(ValueError::new("the host of a registry contains an @", hint));
+    }
+    server(host, if scheme == "https" { 443 } else { 80 }).map_err(|other| wrong(other.message))?;
+    if text.contains('#') || !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
+        return Err(wrong("the URL contains a character that must be escaped with %".into()));
+    }
+    Ok(RegistryUrl::Web(text.to_owned()))
 }
 
 /// Parses the URL of an Exhibitor. Returns `http://HOST:PORT`, without the path of the API.

@@ -1,4 +1,4 @@
-//! Tests of both kinds of registries: one suite for both, and tests of what only one kind has.
+//! Tests of all kinds of registries: one suite for all, and tests of what only one kind has.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ mod directory;
 mod mirror;
 mod outage;
 mod suite;
+mod web;
 mod zookeeper;
 
 pub use mirror::Mirror;

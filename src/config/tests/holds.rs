@@ -185,7 +185,7 @@ fn the_command_line_overrides_the_registry() {
     insta::assert_snapshot!(bare.stable(&with("zk:/zk1").unwrap_err().to_string()), @r#"
     error: "zk:/zk1" is not a valid registry URL
     --> --registry or $ROSTERD_REGISTRY
-     = help: write zk://HOST:PORT,HOST:PORT, zks:// for TLS, or dir:PATH
+     = help: write zk://HOST:PORT,HOST:PORT, zks:// for TLS, dir:PATH, or https://HOST/PATH
 
     1 problem
     "#);

@@ -1,5 +1,7 @@
 //! Errors in registries, rosters, keys and variables.
 
+use std::time::Duration;
+
 use super::{Home, told};
 
 #[test]
@@ -587,6 +589,37 @@ fn a_registry_has_at_most_one_sasl_credential() {
     assert_eq!(load(&["sasl", "digest", "digest"]), Ok(3));
     let said = load(&["sasl", "digest", "sasl"]).unwrap_err();
     assert!(said.contains("a registry can have only one sasl credential") && said.contains("1 problem"), "{said}");
+}
+
+#[test]
+fn a_web_registry_has_its_own_keys() {
+    let load = |keys: &str| {
+        let config = format!("[registry]\nurl = {keys}\n");
+        let home = Home::new(&[("rosterd.toml", &config), ("x.auth", "X-Token: a b\n"), ("y.auth", "a b: c\n")]);
+        home.mode("x.auth", 0o600).mode("y.auth", 0o600);
+        let registry = home.load().map(|loaded| loaded.config.registries[0].clone());
+        registry.map_err(|problems| problems.to_string().lines().next().unwrap_or_default().to_owned())
+    };
+    let auth = |scheme: &str, file: &str| format!("auth = [{{ scheme = \"{scheme}\", file = \"{file}\" }}]");
+    let registry = load(&format!("\"https://a/x\"\ninterval = \"100ms\"\n{}", auth("header", "x.auth"))).unwrap();
+    assert_eq!((registry.interval, registry.timeout), (Duration::from_millis(100), Duration::from_secs(10)));
+    assert_eq!(crate::config::web::header(&registry.auth[0].secret), Some(("X-Token", "a b")));
+    for (keys, expected) in [
+        ("\"https://a/x\"\ninterval = \"99ms\"", "`interval` is shorter than 100 ms"),
+        ("\"https://a/x\"\nwatches = \"auto\"", "`watches` does not apply to a web registry"),
+        ("\"zk://a\"\ninterval = \"1m\"", "`interval` applies to a web registry only"),
+        ("\"dir:x\"\ntimeout = \"1m\"", "`timeout` applies to a web registry only"),
+        ("\"http://a/x\"\ntls = {}", "tls is set, but http://a/x does not use it"),
+        (&format!("\"https://a/x\"\n{}", auth("digest", "x.auth")), "`scheme`"),
+        (&format!("\"zk://a\"\n{}", auth("header", "x.auth")), "`scheme`"),
+        (
+            &format!("\"https://a/x\"\n{}", auth("header", "y.auth")),
+            "y.auth does not consist of one line with Name: value",
+        ),
+    ] {
+        let problem = load(keys).unwrap_err();
+        assert!(problem.contains(expected), "{keys}: {problem}");
+    }
 }
 
 #[test]

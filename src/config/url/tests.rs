@@ -13,6 +13,10 @@ fn registry_urls_are_parsed() {
         ("zks://[::1]:2281,[2001:db8::1]/x", "zks://[::1]:2281,[2001:db8::1]:2181/x"),
         ("dir:reg", "dir:/etc/x/reg"),
         ("dir:/srv/reg", "dir:/srv/reg"),
+        ("https://bucket.example/e.json", "https://bucket.example/e.json"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        // The signature is not shown.
+        ("https://bucket/e.json?sig=s3cret&x=%20", "https://bucket/e.json?[dfeec6f43d40a2c1]"),
     ] {
         assert_eq!(parse(text).as_deref(), Ok(want), "{text}");
     }
@@ -86,6 +90,14 @@ fn registry_problems_are_reported() {
             "zk://a/x/",
             r#"the chroot "/x/" is not a valid path: a registry path has no empty segment and no trailing /"#,
         ),
+        ("https://", "a server name is missing"),
+        ("https:///x", "a server name is missing"),
+        ("https://a:0/x", r#""0" is not a valid port"#),
+        ("https://u:p@a/x", "the host of a registry contains an @"),
+        ("https://a/x#y", "the URL contains a character that must be escaped with %"),
+        ("https://a/x y", "the URL contains a character that must be escaped with %"),
+        ("https://a/é", "the URL contains a character that must be escaped with %"),
+        ("ftp://a/x", r#""ftp://a/x" is not a valid registry URL"#),
         ("dir:", r#""dir:" does not name a directory"#),
         ("dir://srv/x", r#""dir://srv/x" does not name a directory"#),
     ] {

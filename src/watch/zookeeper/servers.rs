@@ -71,7 +71,7 @@ impl Servers {
             RegistryUrl::ZooKeeper { servers, tls, .. } => {
                 (servers.iter().filter_map(|text| ServerName::parse(text)).collect(), *tls)
             }
-            RegistryUrl::Directory(_) => (Vec::new(), false),
+            RegistryUrl::Directory(_) | RegistryUrl::Web(_) => (Vec::new(), false),
         };
         Self {
             configured,
