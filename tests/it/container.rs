@@ -36,7 +36,7 @@ dest = "SITE/shared/web.cfg"
 const SETTINGS: &str = "export ROSTERD_STATE_DIR=SITE/run/state ROSTERD_SOCKET=SITE/run/rosterd.sock";
 
 /// The namespaces of a test. A user other than root is root in its own.
-fn namespaces() -> &'static [&'static str] {
+pub fn namespaces() -> &'static [&'static str] {
     if Uid::effective().is_root() { &["--mount"] } else { &["--user", "--map-root-user", "--mount"] }
 }
 

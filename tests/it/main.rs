@@ -38,4 +38,5 @@ mod signals;
 mod support;
 mod unit_checks;
 mod units;
+mod web_registry;
 mod zookeeper_client;

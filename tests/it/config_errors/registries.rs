@@ -12,7 +12,7 @@ fn invalid_registries_are_reported() {
     3 | url = "etcd://zk1"
       |       ^^^^^^^^^^^^
       |
-      = help: write zk://HOST:PORT,HOST:PORT, zks:// for TLS, or dir:PATH
+      = help: write zk://HOST:PORT,HOST:PORT, zks:// for TLS, dir:PATH, or https://HOST/PATH
 
     error: "99999" is not a valid port
      --> rosterd.toml:6:7

@@ -6,6 +6,7 @@ pub mod file_watch;
 pub mod floor;
 pub mod haproxy;
 pub mod meter;
+pub mod nginx;
 pub mod postgres;
 pub mod scene;
 pub mod site;

@@ -31,6 +31,20 @@ impl ZooKeeper {
         zookeeper.started()
     }
 
+    /// An ensemble of three at these host names, started. Its servers resolve the names again for each connection.
+    pub fn named(names: &[&str]) -> Self {
+        let server = |name: &&str| Server {
+            host: (*name).to_owned(),
+            port: free_port(),
+            enter: vec![],
+            child: None,
+            warden: None,
+        };
+        let mut zookeeper = Self::on(names.iter().map(server).collect(), "");
+        zookeeper.java = vec!["-Dsun.net.inetaddr.ttl=0".into(), "-Dsun.net.inetaddr.negative.ttl=0".into()];
+        zookeeper.started()
+    }
+
     /// Gives every server of a dynamic ensemble another client port. Existing connections stay open.
     pub fn reconfigure(&mut self) {
         let client = self.client("");
