@@ -92,7 +92,7 @@ fn secret(file: &Path, is_header: bool) -> Result<Vec<u8>, ValueError> {
     };
     let opened = File::open(file).map_err(unread)?;
     // The mode of the open file. The path can refer to another file by now.
-    private(file, "holds a password", &opened.metadata().map_err(unread)?)?;
+    private(file, "contains a password", &opened.metadata().map_err(unread)?)?;
     let mut bytes = Vec::new();
     opened.take(MAX_AUTH + 1).read_to_end(&mut bytes).map_err(unread)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
