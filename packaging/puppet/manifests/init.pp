@@ -16,6 +16,8 @@
 #   `rosterd::template` resources, by title.
 # @param services
 #   `rosterd::service` resources, by title.
+# @param service_host
+#   The host name or address in the nodes of services. Default: the full name of the host, as `hostname -f` prints it.
 # @param config_dir
 #   The directory of `rosterd.toml`.
 # @param command
@@ -42,7 +44,8 @@ class rosterd (
   Hash[String[1], Hash[String[1], Any]]       $rosters           = {},
   Hash[String[1], Hash[String[1], Any]]       $templates         = {},
   Hash[String[1], Hash[String[1], Any]]       $services          = {},
-  Pattern[/\A\/[A-Za-z0-9._\/-]*[^\/]\z/]     $config_dir        = '/etc/rosterd',
+  Optional[String[1]]                         $service_host      = undef,
+  Pattern[/\A(\/[A-Za-z0-9._-]+)+\z/]         $config_dir        = '/etc/rosterd',
   Pattern[/\A\/[A-Za-z0-9._\/-]+\z/]          $command           = '/usr/bin/rosterd',
   Boolean                                     $manage_package    = true,
   String[1]                                   $package_name      = 'rosterd',

@@ -15,7 +15,7 @@
 # @param refresh
 #   The interval of checks in seconds.
 # @param host
-#   The host name or address in the node. Default: the full name of the host.
+#   The host name or address in the node. Default: that of the class, `service_host`.
 # @param settings
 #   Other keys of `[[service]]`.
 #
@@ -34,6 +34,8 @@ define rosterd::service (
   Optional[String[1]]                                         $host     = undef,
   Hash[String[1], Any]                                        $settings = {},
 ) {
+  include rosterd
+
   if !$cmd and !$settings['check'] {
     fail("rosterd::service ${title}: it has neither cmd nor a check in settings")
   }
@@ -49,7 +51,7 @@ define rosterd::service (
   $values = {
     'name'     => $title,
     'path'     => $path,
-    'host'     => $host,
+    'host'     => $host ? { undef => $rosterd::service_host, default => $host },
     'port'     => Integer($port, 10),
     'data'     => empty($pairs) ? { true => undef, default => $pairs },
     'check'    => $check,
