@@ -1,6 +1,7 @@
 //! The real Puppet with files of its own in a site.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::symlink;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
@@ -57,7 +58,7 @@ pub fn prepare(site: &Site, hiera: &str) {
         std::fs::create_dir_all(site.path(new)).unwrap();
     }
     for (name, source) in [("rosterd", "puppet"), ("zk_watcher", "puppet-zk_watcher")] {
-        std::os::unix::fs::symlink(root().join("packaging").join(source), site.path("modules").join(name)).unwrap();
+        symlink(root().join("packaging").join(source), site.path("modules").join(name)).unwrap();
     }
 }
 

@@ -103,7 +103,7 @@ fn resources_converge_and_change_only_with_their_bytes() {
     let mut agent = site.start_with(&["-c", &config, "run"]);
     agent.says("event=registered service=memcached").says("event=file_unchanged template=list");
     assert_eq!(host.registered(), ["mc1.example.com:11211"]);
-    host.apply(&changed, &[]).expect(2).says("ensure: changed ");
+    host.apply(&changed, &[]).expect(2).says("ensure: changed ").says("+a server a:1");
     assert_eq!(site.read("out/list"), "a server a:1\na server b:2\n");
     agent.says("event=file_written template=list");
     // What is no longer declared is removed from the configuration.

@@ -29,7 +29,8 @@ Puppet::Type.type(:rosterd_template).provide(:rosterd) do
     files.each do |path, text|
       Puppet::Util.replace_file(path, 0o644) { |file| file.binmode && file.write(text) } if @changes.include?(path)
     end
-    rendered = rosterd(resource[:config_dir], 'render', resource[:name], *options)
+    rendered = rosterd(resource[:config_dir], 'render', resource[:name], '--diff', *options)
+    show(rendered)
     failed('render', rendered) unless rendered.code&.zero?
   end
 
@@ -72,7 +73,7 @@ Puppet::Type.type(:rosterd_template).provide(:rosterd) do
     end
   end
 
-  # Shows how the rendered file would change.
+  # Notes whether the rendered file would change, and shows the difference with noop.
   def dry_run(dir)
     result = rosterd(dir, 'render', resource[:name], '--dry-run', '--diff', '--detailed-exitcode', *options)
     case result.code
@@ -80,7 +81,11 @@ Puppet::Type.type(:rosterd_template).provide(:rosterd) do
     when 2 then @changes += ['the rendered file']
     else failed('render --dry-run', result, dir)
     end
-    resource.send_log(:notice, "\n#{result.out}") if Puppet[:show_diff] && resource.show_diff?
+    show(result) if resource.noop?
+  end
+
+  def show(diff)
+    resource.send_log(:notice, "\n#{diff.out}") if Puppet[:show_diff] && resource.show_diff? && !diff.out.empty?
   end
 
   def options
