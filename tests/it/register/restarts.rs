@@ -2,46 +2,89 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use zookeeper_client::EventType;
 
 use super::*;
+use crate::harness::meter::median;
 use crate::support::random::count;
 
-/// Looks for nodes until the end of the test, and counts reads and those that found none of them.
+/// Reads until the end of the test, and counts reads and those that were wrong.
 struct Reader {
     stop: Arc<AtomicBool>,
     reads: Arc<AtomicUsize>,
-    absences: Arc<AtomicUsize>,
+    wrong: Arc<AtomicUsize>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Reader {
-    /// A node that is deleted must be before the one that replaces it.
-    fn start(scene: &Scene, nodes: &[String]) -> Self {
-        let (client, nodes) = (Zk::connect(&scene.servers), nodes.to_vec());
-        let (stop, reads, absences) =
+    /// Reads with another client.
+    fn start(scene: &Scene, is_right: impl Fn(&Zk) -> bool + Send + 'static) -> Self {
+        let client = Zk::connect(&scene.servers);
+        let (stop, reads, wrong) =
             (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let (stopped, read, absent) = (Arc::clone(&stop), Arc::clone(&reads), Arc::clone(&absences));
+        let (stopped, read, failed) = (Arc::clone(&stop), Arc::clone(&reads), Arc::clone(&wrong));
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                let exists = |node: &String| {
-                    let node = node.clone();
-                    client.run(|client| async move { client.check_stat(&node).await.unwrap().is_some() })
-                };
-                absent.fetch_add(usize::from(!nodes.iter().any(exists)), Ordering::Relaxed);
+                failed.fetch_add(usize::from(!is_right(&client)), Ordering::Relaxed);
                 read.fetch_add(1, Ordering::Relaxed);
             }
         });
-        Self { stop, reads, absences, thread: Some(thread) }
+        Self { stop, reads, wrong, thread: Some(thread) }
     }
 
-    /// The number of reads, and of those that did not find the node.
+    /// Looks for one of these nodes. A node that is deleted must be before the one that replaces it.
+    fn finds(scene: &Scene, nodes: &[String]) -> Self {
+        let nodes = nodes.to_vec();
+        Self::start(scene, move |client| {
+            nodes.iter().any(|node| {
+                let node = node.clone();
+                client.run(|client| async move { client.check_stat(&node).await.unwrap().is_some() })
+            })
+        })
+    }
+
+    /// The number of reads so far.
+    fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// The number of reads, and of those that were wrong.
     fn end(mut self) -> (usize, usize) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().unwrap().join().unwrap();
-        (self.reads.load(Ordering::Relaxed), self.absences.load(Ordering::Relaxed))
+        (self.reads(), self.wrong.load(Ordering::Relaxed))
+    }
+}
+
+/// The watches of another client: for the existence and the data of the node, and for the children of its parent.
+struct Watches {
+    client: Zk,
+    heard: Receiver<(&'static str, EventType)>,
+}
+
+impl Watches {
+    fn start(scene: &Scene) -> Self {
+        let (client, (send, heard)) = (Zk::connect(&scene.servers), channel());
+        client.run(|client| async move {
+            let (_, exists) = client.check_and_watch_stat(NODE).await.unwrap();
+            let (_, _, data) = client.get_and_watch_data(NODE).await.unwrap();
+            let (_, children) = client.list_and_watch_children(DIRECTORY).await.unwrap();
+            for (watch, watcher) in [("exists", exists), ("data", data), ("children", children)] {
+                let send = send.clone();
+                tokio::spawn(async move { send.send((watch, watcher.changed().await.event_type)) });
+            }
+        });
+        Self { client, heard }
+    }
+
+    /// What they heard until now. A server sends an event before the reply to a later request.
+    fn heard(&self) -> Vec<(&'static str, EventType)> {
+        self.client.run(|client| async move { client.check_stat("/").await.unwrap() });
+        self.heard.try_iter().collect()
     }
 }
 
@@ -51,8 +94,10 @@ fn a_restart_by_usr2_is_not_noticed() {
     let mut agent = scene.site.start();
     agent.says("service registered");
     let (data, before) = scene.node(NODE).unwrap();
-    let reader = Reader::start(&scene, &[NODE.to_owned()]);
-    for _ in 0..count(5, 100) {
+    let watches = Watches::start(&scene);
+    let reader = Reader::finds(&scene, &[NODE.to_owned()]);
+    let restarts = count(5, 100);
+    for _ in 0..restarts {
         agent.signal(Signal::SIGUSR2);
         assert!(agent.ends(Duration::from_secs(5)).success());
         agent = scene.site.start();
@@ -63,11 +108,20 @@ fn a_restart_by_usr2_is_not_noticed() {
             (stat.czxid, stat.mzxid, stat.ephemeral_owner),
             (before.czxid, before.mzxid, before.ephemeral_owner)
         );
+        assert_eq!(watches.heard(), [], "no watch is notified");
     }
+    agent.until("the reader has read enough", || reader.reads() >= count(100, 10_000));
     let (reads, absences) = reader.end();
-    println!("{reads} reads");
+    println!("{restarts} restarts, {reads} reads, {absences} without the node");
     assert_eq!(absences, 0);
-    assert!(reads > count(100, 10_000), "{reads} reads");
+    // The watches were in place all the time.
+    assert!(agent.stop().success());
+    let mut heard = Vec::new();
+    let complete = holds(PATIENCE, || {
+        heard.extend(watches.heard());
+        heard.len() == 3
+    });
+    assert!(complete && heard.iter().any(|it| *it == ("exists", EventType::NodeDeleted)), "{heard:?}");
 }
 
 #[test]
@@ -91,17 +145,49 @@ fn on_stop_keep_does_the_same_for_term() {
 
 #[test]
 fn a_killed_agent_continues_its_session() {
-    let scene = Scene::new(&service(1));
-    let mut agent = scene.site.start();
-    agent.says("service registered");
-    let before = scene.node(NODE).unwrap();
-    for _ in 0..count(3, 20) {
-        agent.signal(Signal::SIGKILL);
-        agent = scene.site.start();
-        agent.says("session resumed from the previous run").says("service registered");
-        assert_eq!((scene.node(NODE), scene.names()), (Some(before.clone()), vec!["h:1".to_owned()]));
+    for format in ["nextdoor", "serverset"] {
+        let scene = Scene::new(&format!("{}format = \"{format}\"\n", service(1)));
+        let back = |agent: &Agent, began: Instant| {
+            agent.says("service registered");
+            began.elapsed()
+        };
+        let (began, mut agent) = (Instant::now(), scene.site.start());
+        let first = back(&agent, began);
+        let names = scene.names();
+        let node = || scene.node(&format!("{DIRECTORY}/{}", names[0]));
+        let (before, expected) = (node(), names.clone());
+        let reader = Reader::start(&scene, move |client| {
+            client.run(|client| async move { client.list_children(DIRECTORY).await.unwrap() }) == expected
+        });
+        let mut times = Vec::new();
+        for _ in 0..count(2, 20) {
+            agent.signal(Signal::SIGKILL);
+            let began = Instant::now();
+            agent = scene.site.start();
+            times.push(back(&agent, began));
+            agent.says("session resumed from the previous run");
+            assert_eq!(node(), before);
+        }
+        agent.until("the reader has read enough", || reader.reads() >= count(100, 1000));
+        let (reads, wrong) = reader.end();
+        let slowest = times.iter().max().unwrap();
+        println!(
+            "{format}: first start {first:?}, {} later ones {:?}, slowest {slowest:?}",
+            times.len(),
+            median(&times)
+        );
+        println!("{reads} reads, {wrong} without exactly one node");
+        assert_eq!(wrong, 0);
+        // The time of a start, and what a busy machine adds.
+        assert!(median(&times) < first * 2 + Duration::from_millis(500), "{times:?}, first {first:?}");
     }
-    // A service that is down by then is deregistered, although its checks never passed in this process.
+}
+
+#[test]
+fn a_service_that_died_with_its_agent_is_deregistered() {
+    let scene = Scene::new(&service(1));
+    let agent = scene.site.start();
+    agent.says("service registered");
     agent.signal(Signal::SIGKILL);
     scene.configure(&service(1).replace("\"true\"", "\"false\"").replace("check", "fall = 1\ncheck"));
     let agent = scene.site.start();
@@ -168,7 +254,7 @@ fn a_moved_service_is_registered_all_the_time() {
     nodes.extend((0..count(10, 100)).map(|number| format!("{}/h:1", moved(number))));
     let agent = scene.site.start();
     agent.says("service registered");
-    let reader = Reader::start(&scene, &nodes);
+    let reader = Reader::finds(&scene, &nodes);
     for number in 0..nodes.len() - 1 {
         scene.configure(&service(1).replace(DIRECTORY, &moved(number)));
         agent.signal(Signal::SIGHUP).says_times("service deregistered", number + 1);
