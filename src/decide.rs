@@ -20,6 +20,7 @@ pub mod pending_reload;
 pub mod plan;
 pub mod program;
 pub mod publication;
+mod rate_limit;
 pub mod registration;
 pub mod report;
 pub mod roster;

@@ -3,20 +3,28 @@
 //! What is wanted is compared with what is known of the registry, so that nothing depends on the order of events. Every
 //! write is safe to repeat: it first looks at the node, and changes it only if a session of this agent owns it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::{Event, SessionNumber, seconds};
 use super::moment::Moment;
+use super::rate_limit::RateLimit;
 use crate::model::backoff::{DISPUTE, RETRY};
 use crate::model::registration::{NodeId, NodeSpec};
 
 #[cfg(test)]
 mod tests;
 
-/// How many writes wait for the registry at once.
+/// How many writes wait for the registry at once, so that an ensemble that is slow gets fewer of them.
 const MAX_WRITES: usize = 64;
+
+/// How many nodes are registered a second, after a burst: when a whole fleet registers again, the ensemble has time for
+/// the pings that keep its sessions alive. Deletions are not limited, because clients wait for them.
+const REGISTRATIONS_PER_SECOND: u32 = 200;
+
+/// How many nodes are registered at once. Most hosts have fewer.
+const BURST: u32 = 20;
 
 /// A node that another client did not touch for this long counts as undisputed.
 const UNDISPUTED: Duration = Duration::from_mins(10);
@@ -126,13 +134,15 @@ pub struct Registrations {
     /// Nothing is written before this time: after an outage, the hosts of a fleet do not all write at once.
     start: Moment,
     writes: usize,
+    rate: RateLimit,
 }
 
 impl Registrations {
     /// The nodes that an earlier process registered, each with its service. They stay until something else is wanted.
     pub fn new(inherited: impl IntoIterator<Item = (NodeId, Arc<str>)>, now: Moment) -> Self {
         let node = |(id, service)| (id, Node::new(service, Want::Kept, now));
-        Self { nodes: inherited.into_iter().map(node).collect(), session: None, start: now, writes: 0 }
+        let rate = RateLimit::new(REGISTRATIONS_PER_SECOND, BURST, now);
+        Self { nodes: inherited.into_iter().map(node).collect(), session: None, start: now, writes: 0, rate }
     }
 
     /// Every node that was registered, or is to be.
@@ -228,7 +238,18 @@ impl Registrations {
         if self.start > now {
             return Some(self.start);
         }
-        self.nodes.values().filter(|node| node.is_due()).filter_map(|node| node.pause).min()
+        if self.writes >= MAX_WRITES {
+            // The end of one is an event.
+            return None;
+        }
+        let awaited = self.awaited();
+        // A time that has just passed is returned, too: `tick` may have been called before it.
+        let wake = |node: &Node| match &node.want {
+            Want::Registered(_) => Some(node.pause.map_or(self.rate.opens(), |pause| pause.max(self.rate.opens()))),
+            Want::Deleted if !awaited.contains(&node.service) => Some(node.pause.unwrap_or(self.start)),
+            Want::Deleted | Want::Kept => None,
+        };
+        self.nodes.values().filter(|node| node.is_due()).filter_map(wake).min()
     }
 
     /// The writes and deletions that can start now.
@@ -236,10 +257,7 @@ impl Registrations {
         if self.session.is_none() || now < self.start {
             return Vec::new();
         }
-        // A node of an earlier configuration stays until the new one of its service is there: make before break.
-        let awaited = |node: &Node| matches!(node.want, Want::Registered(_)) && !node.is_settled();
-        let awaited: Vec<Arc<str>> =
-            self.nodes.values().filter(|node| awaited(node)).map(|node| Arc::clone(&node.service)).collect();
+        let awaited = self.awaited();
         let mut effects = Vec::new();
         for (id, node) in &mut self.nodes {
             if self.writes >= MAX_WRITES {
@@ -249,8 +267,8 @@ impl Registrations {
                 continue;
             }
             let effect = match &node.want {
-                Want::Registered(spec) => NodeEffect::Write(Arc::clone(spec)),
-                Want::Kept => continue,
+                Want::Registered(spec) if self.rate.allows(now) => NodeEffect::Write(Arc::clone(spec)),
+                Want::Registered(_) | Want::Kept => continue,
                 Want::Deleted if awaited.contains(&node.service) => continue,
                 Want::Deleted => NodeEffect::Delete(id.clone()),
             };
@@ -260,6 +278,13 @@ impl Registrations {
             effects.push(effect);
         }
         effects
+    }
+
+    /// The services whose node is being registered. A node of an earlier configuration stays until the new one of its
+    /// service is there: make before break.
+    fn awaited(&self) -> BTreeSet<Arc<str>> {
+        let awaited = |node: &&Node| matches!(node.want, Want::Registered(_)) && !node.is_settled();
+        self.nodes.values().filter(awaited).map(|node| Arc::clone(&node.service)).collect()
     }
 }
 

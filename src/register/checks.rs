@@ -1,10 +1,14 @@
 //! Runs the checks of services. Each ends within its time limit, whatever the checked service does.
 
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use nix::fcntl::OFlag;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use tokio::net::TcpStream;
@@ -25,10 +29,15 @@ use crate::http::Client;
 mod tests;
 
 /// How many commands and HTTP requests run at once, so that hundreds of services do not start hundreds of processes.
+/// The time limit of a check does not include its wait for one of these slots: a service does not fail because the checks
+/// of others hang.
 const MAX_AT_ONCE: usize = 32;
 
 /// The most bytes of an HTTP response that are searched for a text.
 const MAX_BODY: u64 = 1024 * 1024;
+
+/// The most bytes of a PID file that are read.
+const MAX_PID_FILE: u64 = 1024;
 
 /// Runs checks.
 #[derive(Debug, Clone)]
@@ -149,7 +158,7 @@ fn http(check: &HttpCheck, limit: Duration) -> Result<(), String> {
 /// Whether the process of a PID file runs.
 fn pid_file(file: &Path) -> Result<(), String> {
     let shown = file.display();
-    let text = std::fs::read_to_string(file).map_err(|why| format!("{shown}: {why}"))?;
+    let text = read_pid_file(file).map_err(|why| format!("{shown}: {why}"))?;
     let pid = text.trim().parse::<i32>().ok().filter(|pid| *pid > 0);
     let pid = pid.ok_or_else(|| format!("{shown} contains no process ID"))?;
     match kill(Pid::from_raw(pid), None) {
@@ -157,4 +166,15 @@ fn pid_file(file: &Path) -> Result<(), String> {
         Ok(()) | Err(nix::errno::Errno::EPERM) => Ok(()),
         Err(_) => Err(format!("{shown} names process {pid}, which is not running")),
     }
+}
+
+fn read_pid_file(file: &Path) -> io::Result<String> {
+    // Without `O_NONBLOCK` a named pipe would block the check until another process writes to it.
+    let open = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(file)?;
+    if !open.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut text = String::new();
+    open.take(MAX_PID_FILE).read_to_string(&mut text)?;
+    Ok(text)
 }

@@ -12,6 +12,8 @@ use crate::support::wait::holds;
 use crate::support::zookeeper::{Zk, ZooKeeper};
 
 mod checks;
+mod frozen;
+mod http_checks;
 mod image;
 mod ownership;
 mod pgpool;

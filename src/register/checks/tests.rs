@@ -113,3 +113,31 @@ async fn a_pid_file_passes_while_its_process_runs() {
     std::fs::write(&file, "0").unwrap();
     assert!(check().await.unwrap_err().contains("contains no process ID"));
 }
+
+#[tokio::test]
+async fn a_pid_file_that_is_no_file_fails_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for file in [pipe, dir.path().to_owned(), "/dev/zero".into()] {
+        let check = tokio::time::timeout(Duration::from_secs(5), run(Check::PidFile(file.clone())));
+        let failed = check.await.expect("it does not wait for a writer").unwrap_err();
+        assert!(failed.ends_with("it is not a regular file"), "{}: {failed}", file.display());
+    }
+}
+
+/// The slots are for all services, and their checks may hang.
+#[tokio::test]
+async fn the_wait_for_a_slot_is_not_counted() {
+    let checks = Checks::new(CancellationToken::new());
+    let (hangs, passes) = (Check::Cmd(Command::Shell("sleep 1000".into())), Check::Cmd(Command::Shell("true".into())));
+    let (long, short) = (Duration::from_secs(1), Duration::from_millis(900));
+    let hanging: Vec<_> = (0..MAX_AT_ONCE).map(|_| checks.run(&hangs, long)).collect();
+    let (hung, passed) = tokio::join!(futures_util::future::join_all(hanging), async {
+        // The others come first.
+        tokio::task::yield_now().await;
+        (checks.slots.available_permits(), checks.run(&passes, short).await)
+    });
+    assert!(hung.iter().all(Result::is_err));
+    assert_eq!(passed, (0, Ok(())));
+}

@@ -1,4 +1,4 @@
-//! A real nginx that serves one object.
+//! A real nginx that serves the files of a directory.
 
 use std::fs::{self, File};
 use std::net::TcpStream;
@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::support::wait::{PATIENCE, eventually};
 use crate::support::zookeeper::free_port;
 
-/// The name of the object.
+/// The name of the object of a web registry.
 pub const OBJECT: &str = "ensemble.json";
 
 /// The files `fail` and `slow` in the directory, while they exist, make every request fail or take minutes.
@@ -73,6 +75,16 @@ impl Nginx {
         format!("http{}://127.0.0.1:{}/{OBJECT}", if self.is_tls { "s" } else { "" }, self.port)
     }
 
+    /// The port on which it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Writes a file that it serves.
+    pub fn file(&self, name: &str, text: &str) {
+        fs::write(self.path("www").join(name), text).unwrap();
+    }
+
     /// Uses another certificate after the next start.
     pub fn certify(&self, cert: &Path, key: &Path) {
         fs::copy(cert, self.path("cert.pem")).unwrap();
@@ -89,12 +101,22 @@ impl Nginx {
         eventually(PATIENCE, "nginx serves", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
     }
 
-    /// Ends the server.
+    /// Ends the server: connections are refused.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Stops it: connections are accepted by the kernel, and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Resumes it.
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
     }
 
     /// Replaces the object. Its time of modification is long ago, and another one each time.
@@ -125,6 +147,11 @@ impl Nginx {
     pub fn answered(&self, status: u16) -> usize {
         let log = fs::read_to_string(self.path("access")).unwrap_or_default();
         log.lines().filter(|line| line.contains(&format!("HTTP/1.1\" {status} "))).count()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("nginx runs");
+        kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -1,8 +1,13 @@
 //! Services with their checks, their data and their formats, up to the file of another agent.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::*;
+use crate::harness::backend::Backend;
+use crate::harness::meter::peak;
+use crate::support::proxy::Proxy;
+use crate::support::random::count;
 
 #[test]
 fn each_format_is_read_back_by_its_payload() {
@@ -63,7 +68,7 @@ fn a_failing_check_takes_the_member_out_of_another_agents_file() {
     let (agent, follower) = (scene.site.start(), reader.start());
     follower.until("both are there", || reader.read("out/list") == "h:1\nother:2\n");
     let mut slowest = Duration::ZERO;
-    for _ in 0..crate::support::random::count(3, 20) {
+    for _ in 0..count(3, 20) {
         let began = Instant::now();
         scene.site.remove("healthy");
         follower.until("it is gone", || reader.read("out/list") == "other:2\n");
@@ -76,33 +81,84 @@ fn a_failing_check_takes_the_member_out_of_another_agents_file() {
     assert!(slowest < Duration::from_secs(3), "{slowest:?}\n{}", agent.log().join("\n"));
 }
 
+/// How soon many services are registered after a start.
+const UP: Duration = Duration::from_secs(3);
+
+/// How long a session lives in the test with many services.
+const SESSION: Duration = Duration::from_secs(4);
+
 #[test]
 fn two_hundred_services_are_up_at_once_in_one_session() {
-    let zookeeper = ZooKeeper::one();
-    let one = |port: u16| service(port).replace("\"web\"", &format!("\"s{port}\""));
+    let mut zookeeper = ZooKeeper::one();
+    let (proxy, server) = (Proxy::to(&zookeeper.servers()[0]), Backend::start());
+    let check = format!("{{ tcp = \"{}\" }}\ninterval = \"1s\"", server.name());
+    let one =
+        |port: u16| service(port).replace("\"web\"", &format!("\"s{port}\"")).replace("{ cmd = \"true\" }", &check);
     let services: String = (1..=200).map(one).collect();
-    let site = Site::new(&format!(
-        "[registry]\nurl = \"zk://{}\"\nsession_timeout = \"2s\"\n{services}",
-        zookeeper.connect_string()
-    ));
+    let registry = format!("[registry]\nurl = \"zk://{}\"\nsession_timeout = \"4s\"\n", proxy.address());
+    let site = Site::new(&format!("{registry}{services}"));
     let client = zookeeper.client("");
     let before = zookeeper.sessions().len();
-    let registered =
-        || client.run(|client| async move { client.list_children(DIRECTORY).await.unwrap_or_default().len() });
-    let (began, agent) = (Instant::now(), site.start());
-    agent.until("all are registered", || registered() == 200);
-    println!("registered after {:?}", began.elapsed());
+    // A busy machine may take longer, but not each time.
+    let start = || {
+        let (began, agent) = (Instant::now(), site.start());
+        agent.until("all are registered", || registered(&client) == 200);
+        (agent, began.elapsed())
+    };
+    let (mut agent, mut up) = start();
+    for _ in 0..4 {
+        if up < UP {
+            break;
+        }
+        agent.signal(nix::sys::signal::Signal::SIGTERM).until("all are gone", || registered(&client) == 0);
+        assert!(agent.ends(PATIENCE).success());
+        (agent, up) = start();
+    }
     assert_eq!(zookeeper.sessions().len(), before + 1);
-    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap().to_owned();
-    println!("{peak}");
-    // The agent sleeps past its session.
-    agent.signal(nix::sys::signal::Signal::SIGSTOP);
-    assert!(holds(PATIENCE, || registered() == 0), "the session expires");
-    let woken = Instant::now();
-    agent.signal(nix::sys::signal::Signal::SIGCONT);
-    agent.until("all are back", || registered() == 200);
-    println!("back after {:?}", woken.elapsed());
+    let first = owners(&client);
+    assert_eq!(first.len(), 1);
+
+    zookeeper.stop(0);
+    // The server gives the session its whole timeout again. Until that is over, only the test has the server.
+    proxy.turn_to("127.0.0.1:1");
+    zookeeper.start(0);
+    zookeeper.wait_ready();
+    let client = zookeeper.client("");
+    assert!(holds(PATIENCE, || registered(&client) == 0), "the session expires");
+    proxy.turn_to(&zookeeper.servers()[0]);
+    let returned = Instant::now();
+    agent.until("all are back", || registered(&client) == 200);
+    let back = returned.elapsed();
+    let second = owners(&client);
+    assert!(second.len() == 1 && second != first, "{first:?}, {second:?}");
+    let memory = peak(agent.pid());
+    println!("up after {up:?}, back after {back:?}, {memory:.1} MiB");
+    assert!(up < UP, "{up:?}");
+    // Within the timeout, and what a busy machine may add.
+    assert!(back < SESSION + count(SESSION, Duration::ZERO), "{back:?}");
+    assert!(memory < 40.0, "{memory:.1} MiB");
+    assert!(agent.stop().success());
+    assert_eq!(registered(&client), 0);
+}
+
+/// How many services are registered.
+fn registered(client: &Zk) -> usize {
+    match client.run(|client| async move { client.list_children(DIRECTORY).await }) {
+        Err(zookeeper_client::Error::NoNode) => 0,
+        names => names.unwrap().len(),
+    }
+}
+
+/// The sessions of the registered services.
+fn owners(client: &Zk) -> BTreeSet<i64> {
+    client.run(|client| async move {
+        let mut owners = BTreeSet::new();
+        for name in client.list_children(DIRECTORY).await.unwrap() {
+            let stat = client.check_stat(&format!("{DIRECTORY}/{name}")).await.unwrap().unwrap();
+            owners.insert(stat.ephemeral_owner);
+        }
+        owners
+    })
 }
 
 #[test]
