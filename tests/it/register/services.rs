@@ -135,7 +135,7 @@ fn two_hundred_services_are_up_at_once_in_one_session() {
     println!("up after {up:?}, back after {back:?}, {memory:.1} MiB");
     assert!(up < UP, "{up:?}");
     // Within the timeout, and what a busy machine may add.
-    assert!(back < SESSION + count(SESSION, Duration::ZERO), "{back:?}");
+    assert!(back < SESSION * 2, "{back:?}");
     assert!(memory < 40.0, "{memory:.1} MiB");
     assert!(agent.stop().success());
     assert_eq!(registered(&client), 0);
