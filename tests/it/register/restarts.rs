@@ -121,7 +121,7 @@ fn a_restart_by_usr2_is_not_noticed() {
         heard.extend(watches.heard());
         heard.len() == 3
     });
-    assert!(complete && heard.iter().any(|it| *it == ("exists", EventType::NodeDeleted)), "{heard:?}");
+    assert!(complete && heard.contains(&("exists", EventType::NodeDeleted)), "{heard:?}");
 }
 
 #[test]
