@@ -63,7 +63,7 @@ fn a_restart_after_kill_9_leaves_the_node_as_it_is() {
     let before = scene.node(NODE).unwrap();
     drop(agent);
     let mut agent = register(&scene.site, &scene.servers);
-    agent.says("session of the previous run continued").says("service registered");
+    agent.says("session resumed from the previous run").says("service registered");
     assert_eq!(scene.node(NODE).unwrap(), before);
     assert!(agent.stop().success());
 
