@@ -122,9 +122,7 @@ fn nginx_is_followed_and_no_failure_changes_the_file() {
     is_reached(&agent, &site, 7);
 
     // What the object says is a fact, which the bounds judge.
-    for (held, reason) in
-        [(object(&[]), "/services/web has 0 members"), ("{}".to_owned(), "/services/web does not exist")]
-    {
+    for (held, reason) in [(object(&[]), "/services/web has 0 members"), ("{}".to_owned(), "the path does not exist")] {
         let holds = agent.said("event=roster_held");
         let before = site.fingerprint("out/list");
         nginx.publish(&held);
