@@ -76,7 +76,9 @@ impl Web {
                 }
                 Err(unreachable) => {
                     failures += 1;
-                    subscriptions.values_mut().for_each(|(_, cached)| cached.mark_unsent());
+                    for (_, cached) in subscriptions.values_mut() {
+                        cached.mark_unsent();
+                    }
                     events.send_unreachable(unreachable).await;
                     RETRY.jittered(failures, fastrand::f64()).min(self.config.interval)
                 }

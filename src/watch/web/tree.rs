@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Bytes, Members, NodeContent, NodeKind, Reading, Seen, Unreachable, View};
+use crate::model::registry_event::{Bytes, Members, NodeContent, NodeKind, Seen, Unreachable, View};
 use crate::watch::{MAX_SUBJECT_NODES, Node};
 
 #[cfg(test)]
@@ -147,7 +147,7 @@ impl Tree {
 
     fn members(&self, path: &NodePath) -> Seen<Members> {
         let Some(node) = self.0.get(path) else { return Seen::Absent };
-        let member = |name: &Arc<str>| Some((Arc::clone(name), self.0.get(&path.child(name))?.reading()));
+        let member = |name: &Arc<str>| Some((Arc::clone(name), Ok(self.0.get(&path.child(name))?.content())));
         Seen::Present(node.children.iter().filter_map(member).collect())
     }
 
@@ -156,19 +156,19 @@ impl Tree {
         let node = self.0.get(path)?;
         let names = node.children.iter().filter(|_| depth > 0);
         let children = names.filter_map(|name| Some((name.to_string(), self.read(&path.child(name), depth - 1)?)));
-        Some(Node { reading: node.reading(), children: Ok(children.collect()) })
+        Some(Node { reading: Ok(node.content()), children: Ok(children.collect()) })
     }
 }
 
 impl Entry {
-    fn reading(&self) -> Reading {
+    fn content(&self) -> NodeContent {
         let kind = match (self.children.is_empty(), self.is_listed) {
             (false, _) => NodeKind::Parent,
             // As one that a server registered itself.
             (true, true) => NodeKind::Ephemeral,
             (true, false) => NodeKind::Persistent,
         };
-        Ok(NodeContent { data: Arc::clone(&self.data), kind })
+        NodeContent { data: Arc::clone(&self.data), kind }
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::registry_event::Reading;
 
 /// The members of a path as `name=data`, or why the object cannot be parsed.
 fn members(body: &str, path: &str) -> String {
