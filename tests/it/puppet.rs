@@ -139,7 +139,7 @@ fn zkget_returns_the_members_or_fails_the_catalog() {
     client.remove(&format!("{PATH}/b:2"));
     client.remove(&format!("{PATH}/c:3"));
     let failed = apply(&site, &blog.replace(", 1, 5)", ", 2, 5)"), &[]);
-    failed.expect(1).says(&format!("zkget: {PATH} has 1 member but needs at least 2 (1 quarantined)"));
+    failed.expect(1).says(&format!("; {PATH} has 1 member but needs at least 2 (1 quarantined)"));
     assert_eq!(site.fingerprint("servers"), before);
 }
 
