@@ -10,6 +10,7 @@ use crate::load::setup::{ConfigSource, RegisterSource};
 
 /// The command line of `register`.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "they are independent options")]
 pub struct RegisterArgs {
     /// The ZooKeeper servers to use with a zk_watcher INI file: HOST:PORT,…[/chroot]
     #[arg(short, long, value_name = "SERVERS", default_value = SERVER)]
@@ -17,7 +18,7 @@ pub struct RegisterArgs {
     /// Instead of a file, read one service from the environment variables that the zk_watcher container uses
     #[arg(long)]
     from_env: bool,
-    /// Keep spaces around keys and values of an INI file's zookeeper_data, as zk_watcher does: `a=1, b=2` has the key ` b`
+    /// Keep spaces around keys and values of an INI file's `zookeeper_data`, as zk_watcher does: `a=1, b=2` has the key ` b`
     #[arg(long)]
     legacy_untrimmed_keys: bool,
     /// Ignored; accepted for compatibility with zk_watcher
