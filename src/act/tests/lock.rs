@@ -30,7 +30,7 @@ async fn the_second_agent_names_the_pid_of_the_first() {
     let pid = std::process::id();
     let expected = format!(
         "waited 200ms, but another agent (process {pid}) is still using the state directory {0} (it holds the lock {0}/lock): stop it, or \
-         give this agent its own state_dir",
+         give this agent its own `state_dir`",
         state.display()
     );
     assert_eq!(fatal.message, expected);
@@ -58,7 +58,7 @@ async fn a_lock_is_released_however_its_process_ends() {
     let pid = holder.0.id();
     until("the lock is held", || fs::read_to_string(&lock).is_ok_and(|text| text.trim() == pid.to_string())).await;
     let fatal = StateLock::acquire(bench.directory.path(), Duration::ZERO, &Trust::default()).await.unwrap_err();
-    assert!(fatal.message.contains(&format!("process {pid},")), "{fatal}");
+    assert!(fatal.message.contains(&format!("(process {pid})")), "{fatal}");
     let trust = Trust::default();
     let waiting = StateLock::acquire(bench.directory.path(), Duration::from_secs(10), &trust);
     let (lock_now, ()) = tokio::join!(waiting, async {

@@ -35,7 +35,7 @@ fn tera_has_the_listed_filters_and_tests() {
 
 #[test]
 fn an_unknown_filter_argument_is_an_error() {
-    assert_eq!(render("{{ web | json(prety=true) }}"), Err("json takes pretty, not prety".into()));
+    assert_eq!(render("{{ web | json(prety=true) }}"), Err("`json` takes pretty, not prety".into()));
     assert_eq!(render("{{ 'a' | shell(x=1) }}"), Err("`shell` takes no arguments, but got x".into()));
 }
 

@@ -13,7 +13,7 @@ fn a_pid_is_a_number_of_one_process() {
         (b"1\n", Err("may be signalled")),
         (b"-4711\n", Err("may be signalled")),
         (b"99999999999\n", Err("is not a process ID")),
-        (own.as_bytes(), Err("itself")),
+        (own.as_bytes(), Err("the agent's own")),
     ];
     for (bytes, expected) in cases {
         match (parse_pid(bytes), expected) {
@@ -38,7 +38,7 @@ fn a_thread_of_the_agent_is_the_agent() {
     let parsed = parse_pid(number.as_bytes());
     drop(end);
     thread.join().unwrap();
-    assert!(parsed.as_ref().is_err_and(|why| why.contains("this agent itself")), "{parsed:?}");
+    assert!(parsed.as_ref().is_err_and(|why| why.contains("the agent's own process or thread ID")), "{parsed:?}");
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn health_is_the_most_serious_problem() {
     bench.publish(failed(Stage::Refused));
     let (state, problems) = health(&bench);
     assert_eq!((state, problems.len()), (Health::Critical, 1));
-    assert!(problems[0].starts_with("template a: check failed, ") && problems[0].ends_with(": it says: one two"));
+    assert!(problems[0].starts_with("template a: check failed; ") && problems[0].ends_with(": it says: one two"));
     bench.fail_probes();
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
