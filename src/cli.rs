@@ -24,6 +24,7 @@ mod agent_commands;
 pub mod get;
 mod help;
 pub mod ls;
+mod prime_chroot;
 mod register;
 mod spelling;
 mod status;
@@ -98,6 +99,9 @@ enum Command {
     Get(get::GetArgs),
     /// List the nodes below a path, and show how each is read as a member
     Ls(ls::LsArgs),
+    /// Create the chroot of a ZooKeeper URL, if it is missing
+    #[command(after_help = help::PRIME_CHROOT)]
+    PrimeChroot(prime_chroot::PrimeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -247,6 +251,11 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
             log::init(LogFormat::Text, None);
             Ok(ls::ls(&args, global.open()?, &mut io::stdout().lock()).await)
         }
+        Command::PrimeChroot(args) => {
+            log::init(LogFormat::Text, None);
+            let global = Global { registry: args.registry().or(global.registry), ..global };
+            prime_chroot::prime_chroot(&global, args).await
+        }
     };
     exit.map(Exit::code)
 }
@@ -350,14 +359,19 @@ impl Global {
     /// The registry for a command that needs no configuration file. It is read from the file, with its credentials, if
     /// no URL is given, or if the file is given as explicitly as the URL. Otherwise errors in the file have no effect.
     fn open(&self) -> Result<Arc<dyn Registry>, Fatal> {
+        let (config, state) = self.registry_config()?;
+        Ok(watch::open(&config, &state))
+    }
+
+    fn registry_config(&self) -> Result<(RegistryConfig, StateAccess), Fatal> {
         let is_bare = self.config.is_none() && (self.registry.is_some() || self.config().is_none());
         match self.registry() {
-            Some(url) if is_bare => Ok(watch::open(&bare_registry(&url)?, &StateAccess::None)),
+            Some(url) if is_bare => Ok((bare_registry(&url)?, StateAccess::None)),
             _ => self.configured_registry(),
         }
     }
 
-    fn configured_registry(&self) -> Result<Arc<dyn Registry>, Fatal> {
+    fn configured_registry(&self) -> Result<(RegistryConfig, StateAccess), Fatal> {
         let named = self.config();
         let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
         if named.is_none() && !file.exists() {
@@ -369,7 +383,7 @@ impl Global {
         let loaded = config::load(&file, &overrides).map_err(|problems| wrong_config(&problems))?;
         let first = loaded.config.registries.into_iter().next();
         let first = first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} has no registry", file.display())))?;
-        Ok(watch::open(&first, &StateAccess::ReadOnly(loaded.config.agent.state_dir)))
+        Ok((RegistryConfig::clone(&first), StateAccess::ReadOnly(loaded.config.agent.state_dir)))
     }
 }
 

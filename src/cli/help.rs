@@ -78,3 +78,15 @@ Exit codes:
    0  the members are on standard output
    3  fewer members than --min: nothing is printed
    4  the registry could not be reached, and there is no usable cache";
+
+/// For `prime-chroot`.
+pub const PRIME_CHROOT: &str = "\
+Examples:
+  rosterd prime-chroot zk://zk1:2181,zk2:2181/production
+  rosterd prime-chroot zk1:2181/production --auth /etc/rosterd/zk.auth --acl auth::cdrwa --acl world:anyone:r
+
+Exit codes:
+   0  the chroot exists; the nodes that were created are on standard output
+   1  a node cannot be created
+   4  the registry could not be reached in time
+  78  the credentials cannot be read";

@@ -42,6 +42,14 @@ fn digest<S: Serializer>(secret: &[u8], to: S) -> Result<S::Ok, S::Error> {
 }
 
 impl Auth {
+    /// Reads the `user:password` of digest authentication from a file.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn digest(file: &Path) -> Result<Self, ValueError> {
+        Ok(Self { scheme: "digest".to_owned(), file: file.to_owned(), secret: secret(file, false)? })
+    }
+
     /// Whether it is sent with SASL instead of `addAuth`.
     pub fn is_sasl(&self) -> bool {
         self.scheme == SASL

@@ -37,6 +37,7 @@ use subscriptions::Subscriptions;
 pub use servers::ensemble::any as any_ensemble;
 
 mod checks;
+pub mod chroot;
 mod connect;
 mod dirty_tracker;
 mod follower;

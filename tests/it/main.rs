@@ -27,6 +27,7 @@ mod last_good;
 mod main_job;
 mod not_members;
 mod once;
+mod prime_chroot;
 mod puppet;
 mod quickstart;
 mod register;

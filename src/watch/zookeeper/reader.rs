@@ -130,7 +130,7 @@ impl Reader {
         };
         match self.unpack(self.connection.exists("/", false).await)?.0 {
             Ok(None) => Err(ReadError::Unusable(format!(
-                "the chroot {chroot} does not exist; create it, or correct the registry's url"
+                "the chroot {chroot} does not exist; create it with rosterd prime-chroot, or correct the registry's url"
             ))),
             Ok(Some(_)) => Ok(()),
             // A refusal that concerns the node shows that it exists.

@@ -56,7 +56,9 @@ fn every_command_and_option_is_in_the_reference_and_no_other() {
 #[test]
 fn every_example_in_a_help_text_can_be_typed() {
     let mut examples = 0;
-    for command in [vec![], vec!["run"], vec!["render"], vec!["diff"], vec!["get"]] {
+    let all = commands();
+    let each = all.iter().map(|command| vec![command.as_str()]);
+    for command in each.chain([vec![]]) {
         for line in help(&command).lines().filter_map(|line| line.strip_prefix("  rosterd ")) {
             let line = line.replace('\'', "");
             let mut words: Vec<&str> = line.split(' ').collect();
