@@ -25,12 +25,14 @@ mod driver;
 pub mod executor;
 pub mod inherited;
 pub mod pass;
+pub mod progress;
 pub mod refusals;
 pub mod render;
 pub mod requests;
 pub mod signals;
 pub mod startup_events;
 pub mod supervisor;
+mod views;
 
 pub use inherited::Inherited;
 pub use requests::paused;

@@ -8,11 +8,9 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::agent::render::render;
 use crate::agent::{BlockedSignals, Signals, signals};
 use crate::config::flags::duration;
-use crate::config::{LogFormat, Overrides, PathOverrides, Problems, RegistryConfig, RegistryUrl};
-use crate::control::PassRequest;
+use crate::config::{Config, LogFormat, Overrides, PathOverrides, Problems, RegistryConfig, RegistryUrl};
 use crate::decide::Event;
 use crate::error::{Exit, Fatal};
 use crate::load::setup::{ConfigSource, Setup};
@@ -26,8 +24,10 @@ mod help;
 pub mod ls;
 mod prime_chroot;
 mod register;
+mod render;
 mod spelling;
 mod status;
+mod test;
 
 /// The default path of the configuration file.
 pub const DEFAULT_CONFIG: &str = "/etc/rosterd/rosterd.toml";
@@ -71,12 +71,15 @@ enum Command {
     Run(RunArgs),
     /// Render the templates once, then exit (also: rosterd --once, --onetime)
     #[command(after_help = help::RENDER)]
-    Render(RenderArgs),
+    Render(render::RenderArgs),
     /// Show what render would change, without writing anything
     #[command(after_help = help::DIFF)]
-    Diff(DiffArgs),
+    Diff(render::DiffArgs),
     /// Check the configuration and the templates without contacting a registry
     Check,
+    /// Render templates with the members of test cases, and compare the files with what is expected
+    #[command(after_help = help::TEST)]
+    Test(test::TestArgs),
     /// Show the state of the running agent
     Status(status::StatusArgs),
     /// Explain the state of a template, roster, key or service of the running agent
@@ -109,27 +112,6 @@ struct RunArgs {
     /// The program to run as soon as every file is up to date (overrides [exec] cmd)
     #[arg(last = true, value_name = "CMD")]
     program: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct RenderArgs {
-    #[command(flatten)]
-    request: PassRequest,
-    /// Render an additional template. No configuration file is needed with this option
-    #[arg(long, value_name = "IN:OUT[:CMD]")]
-    template: Vec<String>,
-    /// Make the members at a path available to the templates given with --template, as the variable NAME
-    #[arg(long, value_name = "NAME=PATH", requires = "template")]
-    roster: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct DiffArgs {
-    /// The templates to render [default: all]
-    names: Vec<String>,
-    /// How long to wait for the rosters and keys that the templates need
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
-    timeout: Duration,
 }
 
 /// Parses the command line, runs the command, and returns the exit code.
@@ -199,25 +181,8 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
         Command::Register(args) => return register::register(&global, args, blocked).await,
         Command::Drain(args) => agent_commands::drain(&global, args).await,
         Command::Undrain(args) => agent_commands::undrain(&global, args).await,
-        Command::Render(RenderArgs { request, template, roster }) => {
-            // The agent does not know the overrides of the command line.
-            let alone = !template.is_empty() || global.registry().is_some();
-            let source = ConfigSource { rosters: roster, ..global.source(template) };
-            make_pass(&source, request, alone, blocked).await
-        }
-        Command::Diff(DiffArgs { names, timeout }) => {
-            let request = PassRequest {
-                names,
-                timeout,
-                max_stale: None,
-                dry_run: true,
-                diff: true,
-                no_reload: true,
-                detailed_exitcode: true,
-                held_ok: false,
-            };
-            make_pass(&global.source(vec![]), request, global.registry().is_some(), blocked).await
-        }
+        Command::Render(args) => render::render(&global, args, blocked).await,
+        Command::Diff(args) => render::diff(&global, args, blocked).await,
         Command::Check => {
             let mut source = global.source(vec![]);
             if source.file.as_deref().is_some_and(|file| config::zk_watcher::text(file).is_some()) {
@@ -235,18 +200,13 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
             });
             Ok(Exit::Done)
         }
+        Command::Test(args) => test::test(&global, args).await,
         Command::Status(args) => return status::status(&global, args).await,
         Command::Explain(args) => agent_commands::explain(&global, args).await,
         Command::Accept(args) => agent_commands::accept(&global, args).await,
         Command::Pause(args) => agent_commands::pause(&global, args).await,
         Command::Resume => agent_commands::resume(&global).await,
-        Command::Get(args) => {
-            // Its notes give the reason of a failure, too.
-            if !args.quiet {
-                log::init(LogFormat::Text, None);
-            }
-            Ok(get::get(&args, global.open()?, &mut io::stdout().lock()).await)
-        }
+        Command::Get(args) => get(&global, args).await,
         Command::Ls(args) => {
             log::init(LogFormat::Text, None);
             Ok(ls::ls(&args, global.open()?, &mut io::stdout().lock()).await)
@@ -258,6 +218,28 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
         }
     };
     exit.map(Exit::code)
+}
+
+/// Prints or saves the members of paths.
+async fn get(global: &Global, mut args: get::GetArgs) -> Result<Exit, Fatal> {
+    // Its notes give the reason of a failure, too.
+    if !args.quiet {
+        log::init(LogFormat::Text, None);
+    }
+    if let Some(file) = args.save.as_ref().filter(|_| args.paths.is_empty()) {
+        return Ok(get::save::save_all(&args, file, &global.loaded()?).await);
+    }
+    let mut out = io::stdout().lock();
+    if args.agent {
+        if global.registry.is_some() {
+            let message = "--agent asks the registries of the running agent: omit --registry";
+            return Err(Fatal::new(Exit::Usage, message));
+        }
+        return Ok(get::agent::get(&args, global, &mut out).await);
+    }
+    let (config, state) = global.registry_of_exhibitors(&args.exhibitor)?;
+    args.registry_name = config.name.to_string();
+    Ok(get::get(&args, watch::open(&config, &state), &mut out).await)
 }
 
 /// Runs the agent.
@@ -288,19 +270,6 @@ async fn load_or_stop(
     Ok(Some((setup, signals)))
 }
 
-async fn make_pass(
-    source: &ConfigSource,
-    request: PassRequest,
-    alone: bool,
-    blocked: Option<BlockedSignals>,
-) -> Result<Exit, Fatal> {
-    let Some((setup, signals)) = load_or_stop(source, blocked).await? else {
-        return Err(Fatal::new(Exit::Failed, "stopped by a signal before the pass began"));
-    };
-    let (exit, diff) = render(setup, request, alone, signals).await?;
-    agent_commands::print(&diff).map(|()| exit)
-}
-
 fn load(source: &ConfigSource) -> Result<Setup, Fatal> {
     Setup::load(source, None).map_err(|problems| wrong_config(&problems))
 }
@@ -321,7 +290,17 @@ impl Global {
             None => Some(default.to_owned()),
         };
         let (registry, paths) = (self.registry(), self.paths());
-        ConfigSource { file, registry, paths, rosters: vec![], templates, program: None, register: None }
+        ConfigSource {
+            file,
+            registry,
+            paths,
+            rosters: vec![],
+            templates,
+            program: None,
+            register: None,
+            vars: serde_json::Map::new(),
+            is_offline: false,
+        }
     }
 
     /// The overrides from the environment and the command line, for commands that only read the configuration.
@@ -331,7 +310,7 @@ impl Global {
             env: setup::environment(),
             host_name: host::name(),
             paths: self.paths(),
-            program: None,
+            ..Overrides::default()
         }
     }
 
@@ -371,7 +350,39 @@ impl Global {
         }
     }
 
+    /// The same, with Exhibitors that list its servers. They suffice if no registry is configured.
+    fn registry_of_exhibitors(&self, exhibitors: &[String]) -> Result<(RegistryConfig, StateAccess), Fatal> {
+        let is_configured = self.registry().is_some() || self.config().is_some() || Path::new(DEFAULT_CONFIG).exists();
+        let (mut config, state) = if exhibitors.is_empty() || is_configured {
+            self.registry_config()?
+        } else {
+            let url = RegistryUrl::ZooKeeper { servers: vec![], chroot: None, tls: false };
+            (RegistryConfig::new(url), StateAccess::None)
+        };
+        if exhibitors.is_empty() {
+            return Ok((config, state));
+        }
+        let has_ca = config.tls.as_ref().is_some_and(|tls| tls.ca.is_some());
+        match &config.url {
+            RegistryUrl::ZooKeeper { tls, .. } if !tls || has_ca => config.exhibitor.extend_from_slice(exhibitors),
+            _ => {
+                let message = "--exhibitor needs a registry zk://…, or zks://… with its own CA in the configuration";
+                return Err(Fatal::new(Exit::Usage, message));
+            }
+        }
+        Ok((config, state))
+    }
+
     fn configured_registry(&self) -> Result<(RegistryConfig, StateAccess), Fatal> {
+        let config = self.loaded()?;
+        let file = || self.config().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG)).display().to_string();
+        let first = config.registries.into_iter().next();
+        let first = first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} has no registry", file())))?;
+        Ok((RegistryConfig::clone(&first), StateAccess::ReadOnly(config.agent.state_dir)))
+    }
+
+    /// The configuration, without its templates.
+    fn loaded(&self) -> Result<Config, Fatal> {
         let named = self.config();
         let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
         if named.is_none() && !file.exists() {
@@ -379,11 +390,8 @@ impl Global {
             let message = format!("no registry is configured, and {} does not exist: {hint}", file.display());
             return Err(Fatal::new(Exit::Config, message));
         }
-        let overrides = self.overrides();
-        let loaded = config::load(&file, &overrides).map_err(|problems| wrong_config(&problems))?;
-        let first = loaded.config.registries.into_iter().next();
-        let first = first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} has no registry", file.display())))?;
-        Ok((RegistryConfig::clone(&first), StateAccess::ReadOnly(loaded.config.agent.state_dir)))
+        let loaded = config::load(&file, &self.overrides()).map_err(|problems| wrong_config(&problems))?;
+        Ok(loaded.config)
     }
 }
 

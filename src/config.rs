@@ -62,7 +62,7 @@ pub use resolve::{Overrides, PathOverrides, Refused, load, read};
 pub use service::{Check, DataCommand, HttpCheck, ServiceConfig, ServiceFormat};
 pub use trust::Trust;
 pub use unit::{NEEDS_UNIT, STAGED, UnitPaths, not_in_unit};
-pub use url::RegistryUrl;
+pub use url::{RegistryUrl, exhibitor};
 
 /// The configuration of the main file and all included files.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -31,7 +31,7 @@ pub mod socket;
 pub use client::send_request;
 pub use connections::may_command;
 pub use pass::{FileResult, PassReport, PassRequest};
-pub use protocol::{Answer, RequestBody};
+pub use protocol::{Answer, PathView, RequestBody};
 
 use socket::BoundSocket;
 

@@ -37,7 +37,7 @@ pub mod template_readiness;
 mod view_cache;
 
 pub use accept::{Acceptance, HeldView};
-pub use engine::{Effect, Engine, Input, NotReady, RunMode, WrittenKeys};
+pub use engine::{Effect, Engine, FollowedView, Input, NotReady, RunMode, WrittenKeys};
 pub use event::{Event, Severity};
 pub use guard::UnconfirmedLoss;
 pub use moment::Moment;

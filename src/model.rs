@@ -9,5 +9,6 @@ pub mod node_path;
 pub mod quarantine;
 pub mod registration;
 pub mod registry_event;
+pub mod saved_view;
 pub mod service_data;
 pub mod version;

@@ -27,6 +27,7 @@ mod dirty;
 mod event_sender;
 pub mod own_nodes;
 pub mod registries;
+pub mod saved;
 #[cfg(test)]
 mod tests;
 pub mod web;

@@ -30,9 +30,11 @@ use crate::state::owned_files::OwnedFiles;
 
 pub mod diff_sink;
 pub mod file;
+pub mod output;
 mod render;
 
 pub use diff_sink::DiffSink;
+pub use output::Output;
 
 use render::render;
 
@@ -47,6 +49,8 @@ pub struct Executor {
     reloads: bool,
     /// Whether files are only compared, and not checked.
     dry_run: bool,
+    /// Where files go instead of their destinations.
+    output: Option<Output>,
     /// Which files of templates with `each` are this agent's own.
     owned_files: Option<OwnedFiles>,
     stop: CancellationToken,
@@ -74,6 +78,7 @@ impl Executor {
             renderers: Arc::new(Semaphore::new(available_parallelism().map_or(1, Into::into))),
             reloads,
             dry_run: false,
+            output: None,
             owned_files,
             stop: CancellationToken::new(),
             finishing: Arc::default(),
@@ -87,6 +92,12 @@ impl Executor {
     /// Makes it a dry run: publications only compare, and no check runs.
     pub fn write_nothing(&mut self) {
         self.dry_run = true;
+    }
+
+    /// Puts files elsewhere than at their destinations. No check runs.
+    pub fn write_to(&mut self, output: Output) {
+        self.dry_run = true;
+        self.output = Some(output);
     }
 
     /// A sender of inputs to the engine, for results from elsewhere.
@@ -158,11 +169,12 @@ impl Executor {
             template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
         }
         let (done, started) = (self.done.clone(), Instant::now());
+        let placed = self.output.as_ref().map(|output| output.path(&template.dest));
         let updating =
             self.update_file(Arc::clone(&template), (!remove).then_some(snapshot), self.dry_run, diff, batch_file);
         self.tasks.spawn(async move {
             let (outcome, digest) = updating.await;
-            let (name, dest) = (Arc::clone(&template.name), template.dest.clone());
+            let (name, dest) = (Arc::clone(&template.name), placed.unwrap_or_else(|| template.dest.clone()));
             match &outcome {
                 // The engine emits this event: it knows when it retries.
                 Outcome::Failed(_) => {}
@@ -229,7 +241,7 @@ impl Executor {
     ) -> impl Future<Output = (Outcome, Option<Hex>)> + use<> {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
         let renderers = Arc::clone(&self.renderers);
-        let owned_files = self.owned_files.clone();
+        let (owned_files, output) = (self.owned_files.clone(), self.output.clone());
         async move {
             let Some(snapshot) = snapshot else {
                 drop(batch_file);
@@ -244,9 +256,13 @@ impl Executor {
                     let bytes = digest_bytes(&rendered.bytes);
                     digest = Some(Hex(bytes));
                     file::record_intent(&writer, owned_files.clone(), &template, bytes);
-                    let outcome =
-                        file::replace(&writer, &template, rendered, dry_run, diff.as_ref(), &stop, &mut batch_file)
-                            .await;
+                    let outcome = match &output {
+                        Some(output) => output.put(&writer, &template, rendered.bytes).await,
+                        None => {
+                            file::replace(&writer, &template, rendered, dry_run, diff.as_ref(), &stop, &mut batch_file)
+                                .await
+                        }
+                    };
                     if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
                         file::record_written(&writer, owned_files, &template);
                     }

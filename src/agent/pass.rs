@@ -22,6 +22,8 @@ use crate::error::Exit;
 use crate::load::setup::is_or_has;
 use crate::state::pause::MAX_DURATION;
 
+mod waiting;
+
 /// The maximum number of concurrent passes. Each occupies a connection.
 const MAX_PASSES: usize = 8;
 
@@ -304,7 +306,8 @@ impl Pass {
             };
             exit = exit.worse(result.exit());
             let has_check = template.is_some_and(|template| template.plan().config.check.is_some());
-            if has_check && matches!(result, FileResult::Published(Outcome::WouldReplace)) {
+            let is_new = matches!(result, FileResult::Published(Outcome::WouldReplace | Outcome::Replaced));
+            if has_check && self.request.dry_run && is_new {
                 unchecked.push(Arc::clone(name));
             }
             let dest = template.map(|template| template.plan().config.dest.clone()).unwrap_or_default();

@@ -1,12 +1,16 @@
 //! `render` and `diff`: by the running agent, or with an engine in this process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use crate::agent::driver::Driver;
+use crate::agent::executor::Output;
+use crate::agent::executor::output::Rendered;
+use crate::agent::progress::Progress;
 use crate::agent::{self, Inherited, Signals};
 use crate::control::{self, Answer, PassReport, PassRequest, RequestBody};
 use crate::decide::{Event, Input, Plan, RunMode};
@@ -14,6 +18,7 @@ use crate::error::{Exit, Fatal};
 use crate::load::setup::Setup;
 use crate::log::emit;
 use crate::state::lock::StateLock;
+use crate::watch::saved::SavedSource;
 
 /// The time between attempts to reach the agent that holds the lock.
 const POLL: Duration = Duration::from_millis(200);
@@ -27,6 +32,16 @@ const BEYOND_DRY_RUN: Duration = Duration::from_secs(15);
 /// An agent that does not answer within this time counts as frozen.
 const AWAKE: Duration = Duration::from_secs(5);
 
+/// What a pass uses instead of the registries, and instead of the destinations. The agent is not asked then, and the state
+/// directory is not changed.
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere {
+    /// `--from`.
+    pub saved: Option<Arc<SavedSource>>,
+    /// `--output`.
+    pub output: Option<Output>,
+}
+
 /// Runs one pass. If an agent is running, the agent does it, because two processes must not write the same file, and
 /// the agent knows its holds. With `alone`, the agent cannot do it, because the command line differs from the file.
 /// Returns the exit code and the diff.
@@ -38,6 +53,7 @@ pub async fn render(
     setup: Setup,
     request: PassRequest,
     alone: bool,
+    elsewhere: Elsewhere,
     mut signals: Signals,
 ) -> Result<(Exit, String), Fatal> {
     let unknown = setup.unknown(&request.names);
@@ -61,13 +77,21 @@ pub async fn render(
             (true, false, false) => ask_or_lock(&setup, &request, &mut lock).await,
         }
     };
-    let report = tokio::select! {
-        report = asking => report?,
-        // If the agent has begun the pass, it finishes it.
-        _ = signals.stop() => return Ok(interrupted()),
+    let report = {
+        let (mut asking, mut progress) = (pin!(asking), Progress::new(request.timeout));
+        loop {
+            tokio::select! {
+                report = &mut asking => break report?,
+                // If the agent has begun the pass, it finishes it.
+                _ = signals.stop() => return Ok(interrupted()),
+                () = progress.due() => {
+                    progress.say(&format!("the agent that uses {}", setup.config.agent.state_dir.display()));
+                }
+            }
+        }
     };
     let Some(report) = report else {
-        return render_alone(setup, request, lock, signals).await;
+        return render_alone(setup, request, lock, elsewhere, signals).await;
     };
     report.log(&request, true);
     say_what_to_do(&report, &request);
@@ -120,7 +144,7 @@ async fn ask(setup: &Setup, request: &PassRequest) -> Result<Option<PassReport>,
             emit(Event::PassAlone { reason: why });
             return Ok(None);
         }
-        Ok(Answer::Declined(_) | Answer::Status(_)) => return Ok(None),
+        Ok(Answer::Declined(_) | Answer::Status(_) | Answer::Views(_)) => return Ok(None),
         Err(error) if error.is_unreachable => return Ok(None),
         // The connection was lost. The log of the agent says what it did.
         Err(error) => Fatal::new(Exit::Failed, error.to_string()),
@@ -139,6 +163,7 @@ async fn render_alone(
     setup: Setup,
     request: PassRequest,
     lock: Option<StateLock>,
+    elsewhere: Elsewhere,
     mut signals: Signals,
 ) -> Result<(Exit, String), Fatal> {
     if lock.is_some()
@@ -157,15 +182,9 @@ async fn render_alone(
         let is_named = |name: &String| **name == *owed.name || whole.is_some_and(|whole| **name == **whole);
         request.reloads() && (request.names.is_empty() || request.names.iter().any(is_named))
     });
-    let plan = setup.plan(&request.names);
-    let mut driver = Driver::new(&setup, inherited, RunMode::Once { max_stale: request.max_stale }, request.reloads());
-    if request.dry_run {
-        driver.executor.write_nothing();
-    }
-    driver.registries.follow(&setup.config.registries, &plan, &BTreeSet::new());
-    driver.passes.start(request.clone(), &plan, None);
+    let (mut driver, plan) = begin(&setup, &request, inherited, elsewhere);
     let unfinished = tokio::select! {
-        unfinished = complete(&mut driver, plan) => Some(unfinished),
+        unfinished = complete(&mut driver, plan, Progress::new(request.timeout)) => Some(unfinished),
         _ = signals.stop() => None,
     };
     driver.end().await;
@@ -180,6 +199,43 @@ async fn render_alone(
     Ok((report.exit, report.diff))
 }
 
+/// Begins a pass with an engine in this process.
+fn begin(setup: &Setup, request: &PassRequest, inherited: Inherited, elsewhere: Elsewhere) -> (Driver, Plan) {
+    let plan = setup.plan(&request.names);
+    let mut driver = Driver::new(setup, inherited, RunMode::Once { max_stale: request.max_stale }, request.reloads());
+    if request.dry_run {
+        driver.executor.write_nothing();
+    }
+    if let Some(output) = elsewhere.output {
+        driver.executor.write_to(output);
+    }
+    if let Some(saved) = elsewhere.saved {
+        driver.registries.show_saved(saved);
+    }
+    driver.registries.follow(&setup.config.registries, &plan, &BTreeSet::new());
+    driver.passes.start(request.clone(), &plan, None);
+    (driver, plan)
+}
+
+/// Renders with saved views into memory, for `test`. Returns the files by the name of their template, too.
+///
+/// # Errors
+/// The system refuses a thread.
+pub async fn render_in_memory(
+    setup: &Setup,
+    request: &PassRequest,
+    saved: Arc<SavedSource>,
+) -> Result<(PassReport, BTreeMap<Arc<str>, Vec<u8>>), Fatal> {
+    let rendered = Rendered::default();
+    let elsewhere = Elsewhere { saved: Some(saved), output: Some(Output::Memory(Arc::clone(&rendered))) };
+    let (mut driver, plan) = begin(setup, request, Inherited::read(setup)?, elsewhere);
+    complete(&mut driver, plan, Progress::silent()).await;
+    driver.end().await;
+    let report = driver.passes.own_report(&driver.engine, driver.now()).unwrap_or_default();
+    let files = std::mem::take(&mut *rendered.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((report, files))
+}
+
 /// Says what a person does after a pass that failed.
 fn say_what_to_do(report: &PassReport, request: &PassRequest) {
     if report.exit == Exit::Failed && !request.dry_run {
@@ -189,7 +245,7 @@ fn say_what_to_do(report: &PassReport, request: &PassRequest) {
 
 /// Runs until nothing more will be written. Then the pending reloads run, each with its own time limit, because the
 /// next pass would find their files unchanged. Returns the number of unfinished replacements.
-async fn complete(driver: &mut Driver, plan: Plan) -> usize {
+async fn complete(driver: &mut Driver, plan: Plan, mut progress: Progress) -> usize {
     // This process does not run the program, which reads its files at its next start.
     let step = |driver: &mut Driver, input| {
         if !driver.step(input).is_empty() {
@@ -198,13 +254,23 @@ async fn complete(driver: &mut Driver, plan: Plan) -> usize {
     };
     step(driver, Input::Configured(plan));
     while !driver.passes.are_written() {
-        let input = driver.next().await;
+        let input = next(driver, &mut progress).await;
         step(driver, input);
     }
     step(driver, Input::Stopping);
     while driver.engine.is_reloading() {
-        let input = driver.next().await;
+        let input = next(driver, &mut progress).await;
         step(driver, input);
     }
     driver.executor.unfinished().await
+}
+
+/// The next input. Meanwhile, a person at a terminal is told what is waited for.
+async fn next(driver: &mut Driver, progress: &mut Progress) -> Input {
+    loop {
+        tokio::select! {
+            input = driver.next() => return input,
+            () = progress.due() => progress.say(&driver.passes.waiting_for(&driver.engine, driver.now())),
+        }
+    }
 }

@@ -92,6 +92,7 @@ impl Agent {
             RequestBody::Resume => return self.resume(uid, answer),
             RequestBody::Drain { service, length, reason } => self.drain(&service, length, reason, uid),
             RequestBody::Undrain { service } => self.undrain(&service),
+            RequestBody::Get { paths } => self.views(&paths),
             RequestBody::Render { state_dir, fingerprint, request } => {
                 return self.render(&state_dir, fingerprint, request, answer);
             }

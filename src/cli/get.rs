@@ -3,7 +3,7 @@
 //! It replaces Puppet's zkget. Unlike zkget, it never prints an empty list because of an outage, and it never replaces
 //! a good answer in the cache with a bad one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::agent::progress::Progress;
 use crate::config::flags::duration;
 use crate::error::Exit;
 use crate::log::plain;
@@ -22,8 +23,10 @@ use crate::model::registry_event::{Unreachable, Update, View};
 use crate::payload::{Payload, mask_credentials};
 use crate::watch::Registry;
 
+pub(super) mod agent;
 mod answer;
 mod cache;
+pub mod save;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +37,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, clap::Args)]
 pub struct GetArgs {
     /// The path of the members: /services/web, or /services/* for the members of each service
-    #[arg(value_name = "PATH", required = true, value_parser = wanted)]
+    #[arg(value_name = "PATH", required_unless_present = "save", value_parser = wanted)]
     pub paths: Vec<Wanted>,
     /// Exit with code 3 and print nothing if there are fewer than N members. 0 allows an empty list
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -63,9 +66,21 @@ pub struct GetArgs {
     /// Cache the last good answer in FILE, and use it if the registry is unreachable
     #[arg(long, value_name = "FILE")]
     pub cache: Option<PathBuf>,
-    /// The maximum age of a cached answer
-    #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = duration, requires = "cache")]
+    /// The maximum age of a cached or stale answer
+    #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = duration)]
     pub cache_max_age: Duration,
+    /// Get the answer from the running agent, if it follows the path, instead of opening a session
+    #[arg(long, conflicts_with = "exhibitor")]
+    pub agent: bool,
+    /// Ask this Exhibitor for the servers: http://HOST:PORT. Repeatable
+    #[arg(long, value_name = "URL", value_parser = exhibitor)]
+    pub exhibitor: Vec<String>,
+    /// Save the members in FILE, for render --from. Without PATH: all rosters and keys of the configuration
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cache", "agent"])]
+    pub save: Option<PathBuf>,
+    /// The name of the registry in that file.
+    #[arg(skip)]
+    pub registry_name: String,
 }
 
 impl GetArgs {
@@ -106,6 +121,10 @@ pub fn payload(name: &str) -> Result<Payload, String> {
     Payload::parse(name).ok_or_else(|| format!("unknown format; known formats: {}", Payload::NAMES.join(", ")))
 }
 
+fn exhibitor(text: &str) -> Result<String, String> {
+    crate::config::exhibitor(text).map_err(|wrong| wrong.to_string())
+}
+
 fn max(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "write a whole number, 1 or more".to_owned())
 }
@@ -113,22 +132,44 @@ fn max(text: &str) -> Result<NonZeroUsize, String> {
 /// The result of reading the registry.
 #[derive(Debug, Default)]
 struct Gathered {
-    /// The current views of the paths that the registry has answered for.
+    /// The views of the paths that the registry has answered for.
     views: BTreeMap<Subject, View>,
+    /// The views that are not current: for how long, and why. Only the agent has any.
+    stale: BTreeMap<Subject, (Duration, String)>,
     /// The last error, while the registry cannot be reached.
     away: Option<Unreachable>,
     /// The last error that was reported during the wait.
     reported: String,
+    /// The exit code without a usable answer, unless the registry is not reached.
+    exit: Option<Exit>,
 }
 
 /// Prints the members of the paths. Messages go to standard error. `out` gets nothing unless the exit code is 0.
 pub async fn get(args: &GetArgs, registry: Arc<dyn Registry>, out: &mut dyn Write) -> Exit {
-    if let Some(max) = args.max.filter(|max| args.min > max.get()) {
-        say(&format!("--min {} is greater than --max {max}: no answer is possible", args.min));
-        return Exit::Usage;
+    if let Some(exit) = check(args) {
+        return exit;
     }
     let gathered = gather(args, registry).await;
-    let answer = answer::answer(args, &gathered, SystemTime::now());
+    finish(args, &gathered, out)
+}
+
+/// Checks what the parser of the command line cannot check.
+fn check(args: &GetArgs) -> Option<Exit> {
+    let max = args.max.filter(|max| args.min > max.get())?;
+    say(&format!("--min {} is greater than --max {max}: no answer is possible", args.min));
+    Some(Exit::Usage)
+}
+
+/// Judges what was read, and prints it.
+fn finish(args: &GetArgs, gathered: &Gathered, out: &mut dyn Write) -> Exit {
+    let mut answer = answer::answer(args, gathered, SystemTime::now());
+    if let Some(file) = args.save.as_ref().filter(|_| answer.exit == Exit::Done)
+        && let Err(why) = save::save(file, &args.registry_name, &gathered.views)
+    {
+        answer.notes.push(why);
+        answer.out.clear();
+        answer.exit = Exit::Failed;
+    }
     for note in answer.notes.iter().filter(|_| !args.quiet || answer.exit != Exit::Done) {
         say(note);
     }
@@ -154,8 +195,15 @@ pub fn print(out: &mut dyn Write, text: &str) -> Option<Exit> {
 
 /// Follows the paths until each has an answer with the members that `--wait-for` requires, or until the timeout.
 async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
-    let subjects: crate::watch::Subjects = args.paths.iter().map(|path| (path.subject.clone(), 0)).collect();
+    let subjects = args.paths.iter().map(|path| path.subject.clone());
+    gather_all(args, subjects.collect(), registry).await
+}
+
+/// The same for any subjects.
+async fn gather_all(args: &GetArgs, wanted: BTreeSet<Subject>, registry: Arc<dyn Registry>) -> Gathered {
+    let subjects: crate::watch::Subjects = wanted.iter().map(|subject| (subject.clone(), 0)).collect();
     let count = subjects.len();
+    let mut progress = if args.quiet { Progress::silent() } else { Progress::new(args.timeout) };
     // The sender is kept, because a registry can stop when the set of subjects can no longer change.
     let (_subjects, followed) = watch::channel(subjects);
     let (tell, mut told) = mpsc::channel(64);
@@ -165,7 +213,14 @@ async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
     let asking = async {
         while known.views.len() < count || !known.views.values().all(|view| answer::enough(args, view)) {
             // The registry has ended. Its last events remain valid.
-            let Some(event) = told.recv().await else { break };
+            let event = tokio::select! {
+                event = told.recv() => event,
+                () = progress.due() => {
+                    progress.say(&known.missing(args, &wanted));
+                    continue;
+                }
+            };
+            let Some(event) = event else { break };
             known.learn(event.update);
             if known.away.as_ref().is_some_and(|away| away.is_final) {
                 break;
@@ -206,6 +261,12 @@ impl Gathered {
                 self.away = Some(unreachable);
             }
         }
+    }
+
+    /// The paths without an answer, or with too few members for `--wait-for`.
+    fn missing(&self, args: &GetArgs, wanted: &BTreeSet<Subject>) -> String {
+        let is_missing = |subject: &&Subject| !self.views.get(*subject).is_some_and(|view| answer::enough(args, view));
+        wanted.iter().filter(is_missing).map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
     /// Reports why the command waits, each reason once.

@@ -44,6 +44,7 @@ Examples:
   rosterd render haproxy.cfg --diff
   rosterd render --dry-run --detailed-exitcode
   rosterd render --registry zk://zk1:2181 --roster web=/services/web --template web.tera:web.conf
+  rosterd render --output /tmp/review
 
 Exit codes:
    0  every file is up to date
@@ -73,20 +74,34 @@ Examples:
   rosterd get /services/web --min 2 --max 5
   rosterd get '/services/*' --format json
   rosterd get /services/web --quiet --timeout 10s --cache /var/cache/rosterd/web.json
+  rosterd get /services/web --agent
+  rosterd get --save members.json
 
 Exit codes:
    0  the members are on standard output
    3  fewer members than --min: nothing is printed
-   4  the registry could not be reached, and there is no usable cache";
+   4  the registry could not be reached, and there is no usable cache
+  69  no agent answers (--agent)";
 
 /// For `prime-chroot`.
 pub const PRIME_CHROOT: &str = "\
 Examples:
   rosterd prime-chroot zk://zk1:2181,zk2:2181/production
-  rosterd prime-chroot zk1:2181/production --auth /etc/rosterd/zk.auth --acl auth::cdrwa --acl world:anyone:r
+  rosterd prime-chroot zk1:2181/prod --auth zk.auth --acl auth::cdrwa --acl world:anyone:r
 
 Exit codes:
    0  the chroot exists; the nodes that were created are on standard output
    1  a node cannot be created
    4  the registry could not be reached in time
   78  the credentials cannot be read";
+
+/// For `test`.
+pub const TEST: &str = "\
+Examples:
+  rosterd test -c rosterd.toml
+  rosterd test tests/haproxy.toml
+
+Exit codes:
+   0  every case passed
+   1  a case failed
+  78  invalid configuration, templates or cases";

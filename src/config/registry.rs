@@ -125,8 +125,14 @@ impl Registries {
 }
 
 /// Reads the registries of all files. `text`, a URL from the command line or the environment, replaces the URL of the
-/// first one.
-pub fn registries(tops: &[Table<'_>], fill: &Interpolation<'_>, text: Option<&str>, report: &Report) -> Registries {
+/// first one. Offline, only the names and URLs are read.
+pub fn registries(
+    tops: &[Table<'_>],
+    fill: &Interpolation<'_>,
+    text: Option<&str>,
+    is_offline: bool,
+    report: &Report,
+) -> Registries {
     let url = text.and_then(|text| match RegistryUrl::parse(text, &std::env::current_dir().unwrap_or_default()) {
         Ok(url) => Some(url),
         Err(wrong) => {
@@ -142,7 +148,7 @@ pub fn registries(tops: &[Table<'_>], fill: &Interpolation<'_>, text: Option<&st
     });
     for (number, table) in tables.enumerate() {
         let instead = if number == 0 { url.clone() } else { None };
-        usable.extend(registry(&table, fill, instead, &mut names).map(Arc::new));
+        usable.extend(registry(&table, fill, instead, &mut names, is_offline).map(Arc::new));
     }
     if names.is_empty() {
         match url {
@@ -169,6 +175,7 @@ fn registry(
     fill: &Interpolation<'_>,
     instead: Option<RegistryUrl>,
     names: &mut Names,
+    is_offline: bool,
 ) -> Option<RegistryConfig> {
     let name = table.get("name").and_then(|value| value.text("\"main\"")).unwrap_or(DEFAULT_NAME);
     names.add(name, "registry", table.get("name").as_ref(), table);
@@ -181,14 +188,15 @@ fn registry(
     let url = instead.or(written);
     let session_timeout =
         table.get("session_timeout").and_then(session_timeout).unwrap_or(RegistryConfig::SESSION_TIMEOUT);
-    let auth = table.get("auth").map(|value| auths(&value, url.as_ref())).unwrap_or_default();
-    let tls = table.get("tls").and_then(|value| tls(&value, url.as_ref()));
+    let get = |key| table.get(key).filter(|_| !is_offline);
+    let auth = get("auth").map(|value| auths(&value, url.as_ref())).unwrap_or_default();
+    let tls = get("tls").and_then(|value| tls(&value, url.as_ref()));
     let watches = table.get("watches").and_then(|value| {
         value.choice(&[("auto", Watches::Auto), ("recursive", Watches::Recursive), ("oneshot", Watches::Oneshot)])
     });
     let watches = watches.unwrap_or(Watches::Auto);
     let ca = tls.as_ref().and_then(|tls| tls.ca.as_deref());
-    let exhibitor = table.get("exhibitor").map(|value| exhibitors(&value, url.as_ref(), ca)).unwrap_or_default();
+    let exhibitor = get("exhibitor").map(|value| exhibitors(&value, url.as_ref(), ca)).unwrap_or_default();
     let (interval, timeout) = web::polling(table, url.as_ref().filter(|_| !is_overridden));
     let name = Arc::from(name);
     Some(RegistryConfig { name, url: url?, session_timeout, auth, tls, exhibitor, watches, interval, timeout })

@@ -39,6 +39,10 @@ pub struct Overrides {
     /// The program of `run -- CMD`; empty to use `[exec] cmd`; `None` for commands that run no program, which only
     /// check `[exec]`.
     pub program: Option<Vec<String>>,
+    /// Replace variables of `[vars]`.
+    pub vars: serde_json::Map<String, serde_json::Value>,
+    /// No registry is contacted: credentials and TLS files are not read.
+    pub is_offline: bool,
 }
 
 /// Paths from the command line and the environment, which override those of the configuration; absolute.
@@ -120,11 +124,12 @@ pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
 /// Resolves all files, without the invalid parts; `None` if nothing is left.
 fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option<Config> {
     reject_nested_includes(tops);
-    let vars = vars(tops);
+    let mut vars = vars(tops);
+    vars.extend(overrides.vars.clone());
     let fill = Interpolation { vars: &vars, env: &overrides.env, host_name: &overrides.host_name, keeps_key: false };
     let agent = agent(tops, &overrides.paths, report)?;
     let status = status(tops, &agent, &overrides.paths, report);
-    let registries = registries(tops, &fill, overrides.registry.as_deref(), report);
+    let registries = registries(tops, &fill, overrides.registry.as_deref(), overrides.is_offline, report);
     let mut followed =
         RosterParser { fill: &fill, registries: &registries, names: Names::default(), wheres: Vec::new() };
     let (rosters, keys) = (followed.rosters(tops), followed.keys(tops));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pass::{PassReport, PassRequest};
 use crate::error::Exit;
+use crate::model::saved_view::SavedView;
 use crate::report::status::Status;
 
 /// The version of the protocol. A request of another version is refused.
@@ -70,6 +71,11 @@ pub enum RequestBody {
         /// Its name.
         service: String,
     },
+    /// The members of paths.
+    Get {
+        /// The paths.
+        paths: Vec<String>,
+    },
     /// Run one pass.
     Render {
         /// The state directory of the pass. An agent with another one declines.
@@ -84,7 +90,7 @@ pub enum RequestBody {
 impl RequestBody {
     /// Whether it changes anything, or shows the content of files that not everybody may read.
     pub fn is_command(&self) -> bool {
-        !matches!(self, Self::Status | Self::Explain { .. })
+        !matches!(self, Self::Status | Self::Explain { .. } | Self::Get { .. })
     }
 }
 
@@ -94,6 +100,8 @@ impl RequestBody {
 pub enum Answer {
     /// To [`RequestBody::Status`].
     Status(Box<Status>),
+    /// To [`RequestBody::Get`]: one for each path.
+    Views(Vec<PathView>),
     /// Text for a terminal.
     #[serde(rename = "told")]
     Message(Message),
@@ -114,6 +122,19 @@ impl Answer {
     pub fn failed(exit: Exit, why: impl Into<String>) -> Self {
         Self::Message(Message { exit, text: why.into() })
     }
+}
+
+/// What the agent knows of a path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathView {
+    /// A roster follows the path, alone or as one of several keys.
+    pub is_followed: bool,
+    /// The last view; `None` before the first.
+    pub view: Option<SavedView>,
+    /// For how long the view may be out of date; `None` if it is current.
+    pub stale: Option<Duration>,
+    /// Why the registry is not reached, if that is known.
+    pub reason: Option<String>,
 }
 
 /// Text for a terminal, and the exit code.

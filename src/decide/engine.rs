@@ -32,9 +32,11 @@ mod report;
 mod search;
 #[cfg(test)]
 pub(crate) mod tests;
+mod views;
 
 pub use per_key_files::WrittenKeys;
 pub use readiness::NotReady;
+pub use views::FollowedView;
 
 use per_key_files::PerKeyFiles;
 

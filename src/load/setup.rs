@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::config;
 use crate::config::zk_watcher;
 use crate::config::{Config, Each, Overrides, PathOverrides, Problems, Refused, TemplateConfig};
@@ -34,6 +36,10 @@ pub struct ConfigSource {
     pub program: Option<Vec<String>>,
     /// Only services are used: for `register`.
     pub register: Option<RegisterSource>,
+    /// Replace variables of `[vars]`.
+    pub vars: Map<String, Value>,
+    /// No registry is contacted.
+    pub is_offline: bool,
 }
 
 /// Where `register` gets its services from.
@@ -80,6 +86,8 @@ impl Setup {
             host_name: host.name.clone(),
             paths: source.paths.clone(),
             program: source.program.clone(),
+            vars: source.vars.clone(),
+            is_offline: source.is_offline,
         };
         let (mut config, warnings, written) = match registered(source, &overrides) {
             Some(config) => {

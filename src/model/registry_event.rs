@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::node_path::Subject;
 use super::version::Versions;
 
@@ -22,14 +24,24 @@ pub struct NodeContent {
 }
 
 /// The kinds of nodes. A directory registry has no ephemeral ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NodeKind {
     /// It has no children, and is removed with the session of its writer or after a time.
+    #[default]
     Ephemeral,
     /// It has no children, and stays until it is deleted.
     Persistent,
     /// It has children.
     Parent,
+}
+
+impl NodeKind {
+    /// Whether it is ephemeral.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires it")]
+    pub fn is_ephemeral(&self) -> bool {
+        *self == Self::Ephemeral
+    }
 }
 
 impl NodeContent {

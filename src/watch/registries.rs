@@ -14,6 +14,7 @@ use crate::log::emit;
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{RegistryEvent, Update};
 use crate::watch;
+use crate::watch::saved::{Saved, SavedSource};
 use crate::watch::{Link, Registry, StateAccess, Subjects};
 
 #[cfg(test)]
@@ -34,6 +35,8 @@ pub struct Registries {
     events: mpsc::Receiver<(u64, RegistryEvent)>,
     tasks: TaskTracker,
     state: StateAccess,
+    /// Shown in place of every registry.
+    saved: Option<Arc<SavedSource>>,
     /// Nodes can be registered in the sessions, and the session of an earlier process is continued.
     has_services: bool,
 }
@@ -81,6 +84,7 @@ impl Registries {
             events,
             tasks: TaskTracker::new(),
             state,
+            saved: None,
             has_services: false,
         }
     }
@@ -89,6 +93,11 @@ impl Registries {
     #[must_use]
     pub fn with_services(self) -> Self {
         Self { has_services: true, ..self }
+    }
+
+    /// Shows these views in place of every registry.
+    pub fn show_saved(&mut self, saved: Arc<SavedSource>) {
+        self.saved = Some(saved);
     }
 
     /// The session of a registry that is followed.
@@ -129,7 +138,9 @@ impl Registries {
         let (subjects, receiver) = channel::channel(wanted.iter().map(|subject| (subject.clone(), 0)).collect());
         let (sender, mut events) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        let (registry, link) = if self.has_services {
+        let (registry, link): (Arc<dyn Registry>, _) = if let Some(saved) = &self.saved {
+            (Arc::new(Saved::new(Arc::clone(&config.name), Arc::clone(saved))), None)
+        } else if self.has_services {
             // Without services, nothing would delete the nodes of that session.
             watch::open_with_session(config, &self.state, is_of_services)
         } else {

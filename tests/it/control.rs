@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::harness::site::{Agent, Site};
 use crate::main_job::{member, site_with};
 
+mod beside;
 mod pass;
 mod socket;
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::harness::floor;
 use crate::harness::meter::{Meter, median, peak, resident};
 use crate::harness::scene::{Scene, State};
+use crate::harness::site::Site;
 use crate::support::proxy::Proxy;
 use crate::support::zookeeper::ZooKeeper;
 
@@ -123,4 +124,41 @@ fn a_thousand_unchanged_paths_use_no_cpu() {
     let used = Meter::over(agent.pid(), rest);
     println!("{used:?} in {rest:?}, {:.1} MiB, at most {:.1}", resident(agent.pid()), peak(agent.pid()));
     assert!(used < limit, "{used:?} of CPU time in {rest:?}");
+}
+
+/// The highest resident memory of a process so far, in MiB; `None` once it has ended.
+fn peak_of(pid: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(peak.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()? / 1024.0)
+}
+
+#[test]
+fn a_cold_get_takes_little_more_than_a_session() {
+    let zookeeper = ZooKeeper::one();
+    let client = zookeeper.client("");
+    for number in 1..=10 {
+        client.put(&format!("/services/web/10.0.0.{number}:80"), b"{\"weight\": 1}");
+    }
+    let site = Site::new("");
+    let registry = format!("zk://{}", zookeeper.connect_string());
+    let get = ["get", "/services/web", "--registry", &registry];
+    let (mut times, mut floor) = (Vec::new(), Vec::new());
+    // In turns, so that other load on the machine slows both.
+    for _ in 0..if is_exact() { 100 } else { 5 } {
+        floor.push(crate::harness::floor::handshake(&zookeeper.servers()[0]));
+        let began = Instant::now();
+        site.run_without_config(&get).expect(0);
+        times.push(began.elapsed());
+    }
+    // While it waits, it has read everything.
+    let mut waiting = site.start_with(&[&get[..], &["--wait-for", "1000", "--timeout", "1s"]].concat());
+    let mut memory = 0.0_f64;
+    while waiting.is_running() {
+        memory = peak_of(waiting.pid()).map_or(memory, |peak| peak.max(memory));
+    }
+    let (took, floor) = (median(&times), median(&floor));
+    println!("{took:?}, TCP and session alone {floor:?}, {memory:.1} MiB");
+    assert!(took <= bound(floor * 3, 100), "{took:?}, but a session takes {floor:?}");
+    assert!(memory > 0.0 && memory <= if is_exact() { 15.0 } else { 90.0 }, "{memory} MiB");
 }

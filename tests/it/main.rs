@@ -19,6 +19,7 @@ mod examples;
 mod exec;
 mod faults;
 mod formats;
+mod get_agent;
 mod guard;
 mod haproxy;
 mod harness;
@@ -32,6 +33,7 @@ mod puppet;
 mod quickstart;
 mod register;
 mod reloads;
+mod saved;
 mod selection;
 mod signals;
 #[allow(dead_code, reason = "the unit tests use the rest")]

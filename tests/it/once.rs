@@ -426,3 +426,33 @@ check_cmd = "test -s $ROSTERD_SRC"
     }
     assert!(said.contains("rosterd.toml:19: check_cmd") && said.contains("templates/web:1: this"), "{said}");
 }
+
+/// What a command prints to a terminal, which is both of its outputs.
+fn on_terminal(site: &Site, args: &str) -> String {
+    let command = format!("{} {args}", env!("CARGO_BIN_EXE_rosterd"));
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).stdin(std::process::Stdio::null()).current_dir(site.path(""));
+    let output = script.env("ROSTERD_CONFIG", site.path("rosterd.toml")).output().expect("script is installed");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_long_wait_is_shown_on_a_terminal() {
+    let site = site();
+    let away = "--registry zk://127.0.0.1:1 --timeout 2500ms";
+    std::thread::scope(|scope| {
+        let quiet = scope.spawn(|| on_terminal(&site, &format!("get /services/web --quiet {away}")));
+        let get = scope.spawn(|| on_terminal(&site, &format!("get /services/web /services/db {away}")));
+        let render = scope.spawn(|| on_terminal(&site, &format!("render {away}")));
+        let wanted = "rosterd: waiting for /services/db, /services/web (";
+        for shown in [get.join().unwrap(), render.join().unwrap()] {
+            assert_eq!(shown.matches(wanted).count(), 1, "{shown}");
+        }
+        let shown = quiet.join().unwrap();
+        assert!(!shown.contains("waiting for"), "{shown}");
+        let words: Vec<&str> = away.split(' ').collect();
+        let piped = site.run(&[&["get", "/services/web"], &words[..]].concat());
+        assert!(!piped.expect(4).stderr().contains("waiting for"), "{}", piped.stderr());
+    });
+    assert!(!on_terminal(&site, "get /services/web").contains("waiting"));
+}

@@ -47,16 +47,20 @@ fn count(view: &View, payload: &Payload) -> usize {
 pub fn answer(args: &GetArgs, known: &Gathered, now: SystemTime) -> Answer {
     let mut notes = Vec::new();
     let mut exit = Exit::Done;
-    let mut good: Vec<(&Wanted, RosterValue)> = Vec::new();
+    let mut good = Vec::new();
     let mut fresh = Vec::new();
     let mut unreported = known.away.as_ref().filter(|away| away.reason != known.reported);
     for path in &args.paths {
         match one(args, path, known, now, &mut unreported, &mut notes) {
             Ok((value, source)) => {
-                if let Source::Registry(view) = source {
-                    fresh.push((path, view));
-                }
-                good.push((path, value));
+                let is_stale = match source {
+                    Source::Registry(view) => {
+                        fresh.push((path, view));
+                        false
+                    }
+                    Source::Stale => true,
+                };
+                good.push(Good { path, value, is_stale });
             }
             Err((worse, why)) => {
                 exit = exit.worse(worse);
@@ -73,10 +77,19 @@ pub fn answer(args: &GetArgs, known: &Gathered, now: SystemTime) -> Answer {
     Answer { out, notes, exit }
 }
 
+/// The members of a path that are printed.
+struct Good<'a> {
+    path: &'a Wanted,
+    value: RosterValue,
+    /// They may be out of date.
+    is_stale: bool,
+}
+
 /// The origin of a view.
 enum Source<'v> {
     Registry(&'v View),
-    Cache,
+    /// The cache, or an agent that does not reach the registry.
+    Stale,
 }
 
 /// The members of one path, or the exit code with the reason. `unreported` is why the registry cannot be reached, until
@@ -99,8 +112,20 @@ fn one<'v>(
                 let waited = humantime::format_duration(args.timeout);
                 notes.push(format!("{} has {found} of {wanted} members after {waited}", path.text));
             }
-            let value = judge(args, path, view, notes).map_err(|why| (Exit::Held, why))?;
-            return Ok((value, Source::Registry(view)));
+            match known.stale.get(&path.subject) {
+                Some((age, why)) if *age > args.cache_max_age => {
+                    let (age, max) = (age.as_secs(), humantime::format_duration(args.cache_max_age));
+                    let why =
+                        format!("{}: the answer of the agent is {age} s old; the maximum is {max}: {why}", path.text);
+                    (Exit::Unreached, why)
+                }
+                stale => {
+                    let value = judge(args, path, view, notes).map_err(|why| (Exit::Held, why))?;
+                    let Some((age, why)) = stale else { return Ok((value, Source::Registry(view))) };
+                    notes.push(format!("stale, {} s old, from the agent: {}: {why}", age.as_secs(), path.text));
+                    return Ok((value, Source::Stale));
+                }
+            }
         }
         None => {
             let why = match &known.away {
@@ -112,7 +137,7 @@ fn one<'v>(
             };
             // Several paths have one reason, which is reported once.
             let reason = unreported.take().map(|away| format!(": {}", away.reason)).unwrap_or_default();
-            (Exit::Unreached, why + &reason)
+            (known.exit.unwrap_or(Exit::Unreached), why + &reason)
         }
     };
     let Some(file) = &args.cache else {
@@ -123,7 +148,7 @@ fn one<'v>(
         Ok((view, age)) => {
             let value = judge(args, path, &view, notes).map_err(|few| (exit, format!("{why}; in the cache, {few}")))?;
             notes.push(format!("stale, {} s old, from {}: {why}", age.as_secs(), file.display()));
-            Ok((value, Source::Cache))
+            Ok((value, Source::Stale))
         }
         Err(unusable) => Err((exit, format!("{why}; {unusable}"))),
     }
@@ -199,13 +224,13 @@ fn valid_of(args: &GetArgs, members: &Members) -> Option<Members> {
 }
 
 /// Formats the answers. Several paths are an object by path, except in the format `lines`, where they are concatenated.
-fn written(format: Output, good: &[(&Wanted, RosterValue)]) -> String {
+fn written(format: Output, good: &[Good<'_>]) -> String {
     if format == Output::Lines {
-        return good.iter().map(|(_, value)| lines(value)).collect();
+        return good.iter().map(|one| lines(&one.value)).collect();
     }
     let value = match good {
-        [(_, one)] => value(format, one),
-        several => Value::Object(several.iter().map(|(path, one)| (path.text.clone(), value(format, one))).collect()),
+        [one] => value(format, one),
+        several => Value::Object(several.iter().map(|one| (one.path.text.clone(), value(format, one))).collect()),
     };
     if format == Output::Yaml {
         // Strings, lists and maps can always be written as YAML.
@@ -233,15 +258,19 @@ fn lines(value: &RosterValue) -> String {
     out
 }
 
-fn value(format: Output, value: &RosterValue) -> Value {
+fn value(format: Output, good: &Good<'_>) -> Value {
     let list = |seats: &SlottedMembers| -> Value {
         let one = |seat: &SlottedMember| match format {
-            Output::Members => to_json(seat),
+            Output::Members => {
+                let mut member = to_json(seat);
+                member["stale"] = Value::from(good.is_stale);
+                member
+            }
             _ => Value::from(seat.member.name()),
         };
         seats.iter().map(one).collect()
     };
-    match value {
+    match &good.value {
         RosterValue::List(seats) => list(seats),
         RosterValue::Map(map) => Value::Object(map.iter().map(|(key, seats)| (key.to_string(), list(seats))).collect()),
     }

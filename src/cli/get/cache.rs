@@ -2,8 +2,9 @@
 //! that a request with another `--min`, `--max` or `--format` can use them too.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -128,12 +129,15 @@ fn read(file: &Path) -> Result<Kept, String> {
     if kept.version == VERSION { Ok(kept) } else { Err(format!("its version is {}, not {VERSION}", kept.version)) }
 }
 
-/// Replaces the file atomically, even on a power loss. Only the owner can read it, because data may contain secrets.
-fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut staged = tempfile::Builder::new().prefix(".rosterd-get-").tempfile_in(folder)?;
+/// Replaces the file atomically, even on a power loss. Only the owner can read it, because data may contain secrets. Its
+/// directory is created if it is missing.
+pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Others may list it, as most directories; only the file may hold secrets.
+    DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    let mut staged = tempfile::Builder::new().prefix(".rosterd-get-").tempfile_in(directory)?;
     staged.write_all(bytes)?;
     staged.as_file().sync_all()?;
     staged.persist(file).map_err(|failed| failed.error)?;
-    File::open(folder)?.sync_all()
+    File::open(directory)?.sync_all()
 }

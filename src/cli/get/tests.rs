@@ -112,7 +112,7 @@ async fn members_are_printed_with_all_fields() {
     assert_eq!(
         out[0],
         json!({"name": "10.0.0.1:80", "host": "10.0.0.1", "port": 80, "address": "10.0.0.1:80", "id": null,
-            "weight": 5, "status": null, "slot": 0, "zone": "a", "data": {"zone": "a", "weight": 5}})
+            "weight": 5, "status": null, "slot": 0, "stale": false, "zone": "a", "data": {"zone": "a", "weight": 5}})
     );
     assert_eq!((&out[1]["name"], &out[1]["slot"]), (&json!("10.0.0.2:80"), &json!(1)));
 }

@@ -25,9 +25,9 @@ impl Engine {
         self.rosters.get_mut(roster).map(|roster| roster.accept(now)).unwrap_or_default()
     }
 
-    /// Drops the views of a registry. Nothing is known of their age until they are read again.
+    /// The views of a registry may be out of date until they are read again.
     pub fn invalidate_views(&mut self, now: Moment, registry: &Arc<str>) {
-        self.views.keep(|(of, _)| of != registry);
+        self.views.invalidate(now, registry);
         self.rosters
             .values_mut()
             .filter(|roster| roster.config().registry == *registry)

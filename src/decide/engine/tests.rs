@@ -22,3 +22,4 @@ mod size;
 mod slots;
 mod spread;
 mod units;
+mod views;

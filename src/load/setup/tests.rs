@@ -23,6 +23,8 @@ fn the_host_is_determined_once_across_reloads_and_edits() {
         templates: vec![],
         program: None,
         register: None,
+        vars: serde_json::Map::new(),
+        is_offline: false,
     };
     let known = Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [192, 0, 2, 9].into() };
     let setup = Setup::load(&source, Some(&ThisHost::from(known))).unwrap();

@@ -56,6 +56,9 @@ pub async fn connect(
     let auth: Vec<(&str, &[u8])> = auth.into_iter().map(|auth| (&*auth.scheme, &*auth.secret)).collect();
     let resolved = servers.resolve().await;
     let mut reasons = resolved.failed;
+    if resolved.servers.is_empty() && reasons.is_empty() {
+        reasons.push("no server is known: no Exhibitor has listed any".to_owned());
+    }
     let (mut are_refused, mut is_each_rejected) = (false, reasons.is_empty());
     for server in &resolved.servers {
         if let Some(timeout) = session.drop_expired() {

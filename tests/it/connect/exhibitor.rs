@@ -65,3 +65,21 @@ fn without_an_exhibitor_the_configured_servers_are_tried() {
     assert_eq!(good.read("out/list"), list([1]));
     is_not_reached(&site(&format!("zk://127.0.0.1:{}", free_port()), &keys), &["no-such-host.invalid"]);
 }
+
+#[test]
+fn get_needs_only_an_exhibitor() {
+    let server = ZooKeeper::one();
+    server.client("").put("/x/10.0.0.1:80", b"");
+    let exhibitor = Exhibitor::naming(&["127.0.0.1"], port(&server));
+    let (url, dead) = (exhibitor.url(), format!("http://127.0.0.1:{}", free_port()));
+    let site = crate::harness::site::Site::new("");
+    let get = |more: &[&str]| site.run_without_config(&[&["get", "/x", "--timeout", "3s"], more].concat());
+    assert_eq!(get(&["--exhibitor", &dead, "--exhibitor", &url]).expect(0).stdout(), "10.0.0.1:80\n");
+    let registry = format!("zk://127.0.0.1:{}", free_port());
+    get(&["--exhibitor", &url, "--registry", &registry]).expect(0);
+    let away = get(&["--exhibitor", &dead]);
+    assert!(away.expect(4).stderr().contains("no server is known"), "{}", away.stderr());
+    get(&["--exhibitor", "https://e"]).expect(64);
+    get(&["--exhibitor", &url, "--registry", "dir:."]).expect(64);
+    get(&["--exhibitor", &url, "--registry", "zks://e"]).expect(64);
+}

@@ -31,6 +31,13 @@ const OF_A_PING: i32 = -2;
 const OF_AN_EVENT: i32 = -1;
 const NO_NODE: i32 = -101;
 
+/// How long a TCP connection and a session take.
+pub fn handshake(server: &str) -> Duration {
+    let began = std::time::Instant::now();
+    Bare::connect(server);
+    began.elapsed()
+}
+
 /// One connection to a ZooKeeper server, with the necessary part of its protocol.
 struct Bare {
     stream: TcpStream,
