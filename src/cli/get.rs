@@ -35,6 +35,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 
 /// The command line of `get`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(group(clap::ArgGroup::new("kept").args(["cache", "agent"]).multiple(true)))]
 pub struct GetArgs {
     /// The path of the members: /services/web, or /services/* for the members of each service
     #[arg(value_name = "PATH", required_unless_present = "save", value_parser = wanted)]
@@ -67,7 +68,7 @@ pub struct GetArgs {
     #[arg(long, value_name = "FILE")]
     pub cache: Option<PathBuf>,
     /// The maximum age of a cached or stale answer
-    #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = duration, requires = "kept")]
     pub cache_max_age: Duration,
     /// Get the answer from the running agent, if it follows the path, instead of opening a session
     #[arg(long, conflicts_with = "exhibitor")]

@@ -31,12 +31,14 @@ pub struct PrimeArgs {
     /// [default: that of --registry or the configuration]
     #[arg(value_name = "URL")]
     url: Option<String>,
-    /// An entry of the access control list of each node that is created: world:anyone:cdrwa, auth::cdrwa,
-    /// digest:USER:HASH:r, … Repeatable [default: world:anyone:cdrwa]
     #[arg(long, value_name = "SCHEME:ID:PERMS", value_parser = acl)]
+    #[arg(
+        help = "An entry of the access control list of each node that is created: world:anyone:cdrwa, auth::cdrwa, \
+                  digest:USER:HASH:r, … Repeatable [default: world:anyone:cdrwa]"
+    )]
     acl: Vec<Acl>,
-    /// Authenticate with the digest credentials in FILE, one line USER:PASSWORD [env: ROSTERD_AUTH]
     #[arg(long, value_name = "FILE")]
+    #[arg(help = "Authenticate with the digest credentials in FILE, one line USER:PASSWORD [env: ROSTERD_AUTH]")]
     auth: Option<PathBuf>,
     /// How long to wait for the registry
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::timeout)]

@@ -182,7 +182,7 @@ hold = "needs at least 2"
 name = "no limit"
 template = "list"
 members.web = ["a:1", "b:1"]
-members.all = {}
+members.all = { web = ["b:1"] }
 keys.app = {}
 error = "limit"
 

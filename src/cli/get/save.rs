@@ -45,22 +45,19 @@ pub async fn save_all(args: &GetArgs, file: &Path, config: &Config) -> Exit {
         let state = StateAccess::ReadOnly(config.agent.state_dir.clone());
         let mut known = gather_all(&args, subjects.clone(), watch::open(registry, &state)).await;
         for subject in &subjects {
-            match known.views.get(subject) {
-                Some(view) => {
-                    if let Some(why) = unreadable(view) {
-                        say(&format!("{subject} cannot be read: {why}"));
-                        exit = exit.worse(Exit::Held);
-                    }
-                    saved.insert(&registry.name, subject, view);
-                    count += 1;
-                }
-                None => {
-                    let away = known.away.take().filter(|away| away.reason != known.reported);
-                    let reason = away.map(|away| format!(": {}", away.reason)).unwrap_or_default();
-                    say(&format!("{subject}: the registry did not answer{reason}"));
-                    exit = exit.worse(Exit::Unreached);
-                }
+            let Some(view) = known.views.get(subject) else {
+                let away = known.away.take().filter(|away| away.reason != known.reported);
+                let reason = away.map(|away| format!(": {}", away.reason)).unwrap_or_default();
+                say(&format!("{subject}: the registry did not answer{reason}"));
+                exit = exit.worse(Exit::Unreached);
+                continue;
+            };
+            if let Some(why) = unreadable(view) {
+                say(&format!("{subject} cannot be read: {why}"));
+                exit = exit.worse(Exit::Held);
             }
+            saved.insert(&registry.name, subject, view);
+            count += 1;
         }
     }
     if exit != Exit::Done {
