@@ -39,6 +39,7 @@ fuzz:
 	$(call fuzz,request,request)
 	$(call fuzz,replies,replies)
 	$(call fuzz,ensemble,ensemble)
+	$(call fuzz,migrate,migrate)
 
 # One target, and the directory of its seeds.
 fuzz = mkdir -p fuzz/corpus/$(1) && cargo +nightly fuzz run $(1) fuzz/corpus/$(1) fuzz/seeds/$(2) -- \

@@ -22,6 +22,7 @@ mod agent_commands;
 pub mod get;
 mod help;
 pub mod ls;
+mod migrate;
 mod prime_chroot;
 mod register;
 mod render;
@@ -105,6 +106,9 @@ enum Command {
     /// Create the chroot of a ZooKeeper URL, if it is missing
     #[command(after_help = help::PRIME_CHROOT)]
     PrimeChroot(prime_chroot::PrimeArgs),
+    /// Convert the configuration and the templates of confd, consul-template or zk_watcher
+    #[command(after_help = help::MIGRATE)]
+    Migrate(migrate::MigrateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -216,6 +220,7 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
             let global = Global { registry: args.registry().or(global.registry), ..global };
             prime_chroot::prime_chroot(&global, args).await
         }
+        Command::Migrate(args) => migrate::migrate(&global, &args),
     };
     exit.map(Exit::code)
 }

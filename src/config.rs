@@ -59,6 +59,7 @@ pub use post_write::Verify;
 pub use problem::{Problem, Problems};
 pub use registry::{RegistryConfig, Watches};
 pub use resolve::{Overrides, PathOverrides, Refused, load, read};
+pub use roster::check_roster_name;
 pub use service::{Check, DataCommand, HttpCheck, ServiceConfig, ServiceFormat};
 pub use trust::Trust;
 pub use unit::{NEEDS_UNIT, STAGED, UnitPaths, not_in_unit};

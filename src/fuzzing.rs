@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod memory;
+pub mod migrate;
 mod nodes;
 pub mod payload;
 pub mod render;

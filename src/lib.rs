@@ -19,6 +19,7 @@
 //! - [`state`]: what is kept across restarts: the journal, last known-good members, owned files, the lock
 //! - [`fswatch`]: watches on templates and destinations
 //! - [`control`]: the control socket, its protocol and its client
+//! - [`migrate`]: the configuration and templates of other tools as those of rosterd
 //! - [`register`]: the services of this host: their checks, and their nodes in the registry
 //! - [`report`]: the engine's report in words: `status` and `explain`
 //! - [`log`]: one line for each event, and the stream of events
@@ -49,6 +50,7 @@ pub mod fuzzing;
 mod http;
 mod load;
 mod log;
+mod migrate;
 mod model;
 mod payload;
 mod register;

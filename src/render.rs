@@ -263,6 +263,12 @@ impl Library {
     }
 }
 
+/// The syntax error of a template, if it has one.
+#[cfg(any(test, fuzzing))]
+pub fn syntax_error(text: &str) -> Option<String> {
+    filter::tera().add_raw_templates([("t", text)]).err().map(|error| error.to_string())
+}
+
 /// `host` as templates see it.
 fn host_value(host: Host) -> tera::Value {
     let Host { name, fqdn, ip } = host;

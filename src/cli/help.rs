@@ -105,3 +105,16 @@ Exit codes:
    0  every case passed
    1  a case failed
   78  invalid configuration, templates or cases";
+
+/// For `migrate`.
+pub const MIGRATE: &str = "\
+Examples:
+  rosterd migrate confd /etc/confd --output /etc/rosterd.new
+  rosterd migrate consul-template ct.hcl --output out --registry zk://zk1:2181 --prefix /services
+  rosterd migrate zk_watcher /etc/zk/config.cfg --output out
+
+Exit codes:
+   0  everything was converted
+   1  a part is left to do: REPORT.md in the output directory lists it
+  64  the output directory is not empty
+  78  the old configuration cannot be read";

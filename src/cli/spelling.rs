@@ -40,10 +40,12 @@ pub fn modern(args: Vec<OsString>, cli: &Command) -> Result<Vec<OsString>, Strin
     let longs = long_options(cli);
     let mut out = Vec::with_capacity(args.len() + 1);
     let (mut once, mut verbatim) = (false, false);
+    // It has confd's option of that name itself.
+    let migrates = args.iter().any(|arg| arg == "migrate");
     for arg in args {
         verbatim |= arg == "--";
         let text = if verbatim { None } else { arg.to_str() };
-        if let Some(wrong) = text.and_then(|text| foreign(text, &longs)) {
+        if let Some(wrong) = text.filter(|_| !migrates).and_then(|text| foreign(text, &longs)) {
             return Err(wrong);
         }
         match text.map(|text| two_dashes(text, &longs)) {
@@ -72,8 +74,14 @@ fn foreign(text: &str, longs: &[String]) -> Option<String> {
     let name = text.strip_prefix('-').map(|rest| rest.strip_prefix('-').unwrap_or(rest))?;
     let name = name.split('=').next().unwrap_or_default();
     let (program, _, instead) = FOREIGN.iter().find(|(_, option, _)| *option == name)?;
-    (!longs.iter().any(|long| long == name))
-        .then(|| format!("-{name} is an option of {program}; in rosterd: {instead} (see docs/migrating.md)"))
+    // `prefix` is an option of `migrate` only.
+    if name != "prefix" && longs.iter().any(|long| long == name) {
+        return None;
+    }
+    Some(format!(
+        "-{name} is an option of {program}; in rosterd: {instead} (`rosterd migrate {program}` converts its configuration; \
+         see docs/migrating.md)"
+    ))
 }
 
 fn two_dashes(text: &str, longs: &[String]) -> String {

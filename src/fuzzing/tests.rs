@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{config, memory, nodes, payload, render, request};
+use super::{config, memory, migrate, nodes, payload, render, request};
 use crate::support::random;
 
 /// The inputs that the fuzz targets start from.
@@ -139,6 +139,65 @@ const OF_LINES: &[&str] = &[
     "rosterd memory 2\n",
 ];
 
+/// Parts of Go templates.
+const OF_GO: &[&str] = &[
+    "{{",
+    "}}",
+    "{{- ",
+    " -}}",
+    "{{end}}",
+    "{{else}}",
+    "{{if .}}",
+    "{{else if $x}}",
+    "{{range $i, $v := gets \"/a/*\"}}",
+    "{{with json .Value}}",
+    "{{$x := 1}}",
+    "{{$x = .Key}}",
+    "{{define \"a\"}}",
+    "{{template \"a\" .}}",
+    "{{/* c */}}",
+    "(",
+    ")",
+    "|",
+    "\"",
+    "`",
+    "'",
+    ".",
+    "$",
+    ".Key",
+    ".Value",
+    " eq ",
+    " printf \"%s%d\" ",
+    "getv \"/a/b\"",
+    "ls \"/a\"",
+    "{{break}}",
+    "service .Name",
+    "key \"a\"",
+    "keyOrDefault \"a\" \"b\"",
+    "services",
+    "index . 0",
+    "len ",
+    "and ",
+    "not ",
+    "map \"a\" .",
+    "{#",
+    "{%",
+    "#}",
+    "%}",
+    "{",
+    "}",
+    "\n",
+    "\\",
+    "*",
+    "/",
+    "é",
+    "<<E\n",
+    "template {",
+    "contents = ",
+    "=",
+    "[",
+];
+
 proptest! {
     #![proptest_config(random::config(1_000, 200_000))]
 
@@ -168,6 +227,15 @@ proptest! {
     }
 
     #[test]
+    fn any_go_template_becomes_valid_tera(
+        picks in prop::collection::vec(prop::sample::select(OF_GO), 0..30),
+        nearly in nearly("migrate", OF_GO),
+    ) {
+        migrate::any(&nearly);
+        migrate::any(picks.concat().as_bytes());
+    }
+
+    #[test]
     fn any_request_is_parsed_or_refused(bytes in nearly("request", OF_LINES)) {
         request::any(&bytes);
     }
@@ -188,7 +256,7 @@ fn every_fuzz_target_has_a_test() {
         assert!(makefile.contains(&format!("fuzz,{name},")), "make fuzz leaves {name} out");
         targets += 1;
     }
-    assert!(targets >= 7, "{targets}");
+    assert!(targets >= 8, "{targets}");
 }
 
 /// Each seed is valid input for its target.

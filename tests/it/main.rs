@@ -26,6 +26,7 @@ mod harness;
 mod isolate;
 mod last_good;
 mod main_job;
+mod migrate;
 mod not_members;
 mod once;
 mod prime_chroot;

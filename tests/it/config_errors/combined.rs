@@ -231,7 +231,7 @@ fn errors_in_a_confd_resource_and_its_template_are_reported_together() {
     1 | {{range gets "/s/web/*"}}
       |         ^^^^
       |
-      = help: this is Go template syntax, which confd and consul-template use: docs/migrating.md shows the equivalent in Tera; text with {{, {% or {# that is meant for another program goes between {% raw %} and {% endraw %}
+      = help: this is Go template syntax, which confd and consul-template use: `rosterd migrate` converts it, see docs/migrating.md; text with {{, {% or {# that is meant for another program goes between {% raw %} and {% endraw %}
 
     4 problems
     "#);

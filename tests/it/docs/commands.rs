@@ -73,7 +73,7 @@ fn every_example_in_a_help_text_can_be_typed() {
 #[test]
 fn an_option_is_under_the_command_that_takes_it() {
     let general = options(&help(&[]));
-    for command in ["render", "get"] {
+    for command in ["render", "get", "migrate"] {
         let own: BTreeSet<_> = options(&help(&[command])).difference(&general).cloned().collect();
         let documented = options(&section(command));
         let missing: Vec<_> = own.difference(&documented).collect();

@@ -128,6 +128,32 @@ fn only_spaces_around_keys_differ_without_legacy_untrimmed_keys() {
 }
 
 #[test]
+fn a_migrated_file_registers_the_same() {
+    for text in FILES {
+        let site = Site::new("");
+        site.file("config.cfg", text);
+        let ((before, old_client), (after, new_client)) = (chroot(), chroot());
+        let url = format!("zk://{after}");
+        let migrated = site.run(&["migrate", "zk_watcher", "config.cfg", "--output", "new", "--registry", &url]);
+        migrated.expect(0);
+        let services = text.matches("service_port").count() - text.matches("cmd: false").count();
+        let old = register(&site, &before);
+        let new = site.start_with(&[
+            "register",
+            "-c",
+            "new/rosterd.toml",
+            "--state-dir",
+            "new-state",
+            "--socket",
+            "new.sock",
+        ]);
+        old.says_times("service registered", services);
+        new.says_times("service registered", services);
+        assert_eq!(tree(&new_client), tree(&old_client), "{text}");
+    }
+}
+
+#[test]
 fn rosterd_beside_zk_watcher_on_one_node_does_not_fight() {
     let site = Site::new("");
     site.file("config.cfg", FILES[0]);
