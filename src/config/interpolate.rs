@@ -42,6 +42,26 @@ impl Interpolation<'_> {
         Ok(out)
     }
 
+    /// Replaces `{{ env.X }}` in a value of `[vars]`. Other text in braces stays: it may be for another program.
+    pub fn fill_environment(&self, text: &str) -> Result<String, (String, ValueError)> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{{") {
+            out.push_str(before);
+            let inner = after.split_once("}}").filter(|(name, _)| name.trim().starts_with("env."));
+            if let Some((name, after)) = inner {
+                let value = self.variable(name.trim());
+                out.push_str(&value.map_err(|wrong| (format!("{{{{{name}}}}}"), wrong))?);
+                rest = after;
+            } else {
+                out.push_str("{{");
+                rest = after;
+            }
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
     /// The value of a variable as text.
     fn variable(&self, name: &str) -> Result<String, ValueError> {
         if name == "key" && self.keeps_key {

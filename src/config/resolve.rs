@@ -124,7 +124,7 @@ pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
 /// Resolves all files, without the invalid parts; `None` if nothing is left.
 fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option<Config> {
     reject_nested_includes(tops);
-    let mut vars = vars(tops);
+    let mut vars = vars(tops, overrides);
     vars.extend(overrides.vars.clone());
     let fill = Interpolation { vars: &vars, env: &overrides.env, host_name: &overrides.host_name, keeps_key: false };
     let agent = agent(tops, &overrides.paths, report)?;
@@ -174,8 +174,10 @@ fn reject_nested_includes(tops: &[Table<'_>]) {
     }
 }
 
-/// Merges `[vars]` of all files.
-fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
+/// Merges `[vars]` of all files, with the variables of the environment in them.
+fn vars(tops: &[Table<'_>], overrides: &Overrides) -> serde_json::Map<String, serde_json::Value> {
+    let none = serde_json::Map::new();
+    let fill = Interpolation { vars: &none, env: &overrides.env, host_name: &overrides.host_name, keeps_key: false };
     let mut vars = serde_json::Map::new();
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
     for value in tops.iter().filter_map(|top| top.get("vars")) {
@@ -189,7 +191,13 @@ fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
                 let message = format!("the variable `{}` is already set at {other}", entry.key);
                 entry.reject(ValueError::new(message, "set it once, or give one of them another name"));
             }
-            if let Some(value) = scalar::json(entry.raw()) {
+            if let Some(mut value) = scalar::json(entry.raw()) {
+                if let serde_json::Value::String(text) = &mut value {
+                    match fill.fill_environment(text) {
+                        Ok(filled) => *text = filled,
+                        Err((part, wrong)) => entry.reject_part(&part, wrong),
+                    }
+                }
                 vars.insert(entry.key.to_owned(), value);
             } else {
                 entry.report.set_incomplete();

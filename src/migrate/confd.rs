@@ -121,7 +121,7 @@ fn resource(dir: &Path, file: &Path, prefix: Option<&str>, output: &mut Output) 
     let target = match files::read(&dir.join(&name)) {
         Ok(text) => output.template(&src, &text, &context),
         Err(why) => {
-            output.report().todo(&shown, line_of(&source, "src"), format!("{why}; convert the template by itself"));
+            output.report().todo(&shown, line_of(&source, "src"), format!("{why}; this template is left out"));
             return Ok(());
         }
     };

@@ -126,7 +126,7 @@ fn template(file: &Path, shown: &str, block: &Value, services: &str, output: &mu
     };
     let text = match text {
         Ok(text) => text,
-        Err(why) => return output.report().todo(shown, block.line, format!("{why}; convert the template by itself")),
+        Err(why) => return output.report().todo(shown, block.line, format!("{why}; this template is left out")),
     };
     let own = format!("{shown}, contents of {dest}");
     let context = Context {

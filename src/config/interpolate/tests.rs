@@ -28,6 +28,20 @@ fn variables_are_substituted() {
 }
 
 #[test]
+fn only_the_environment_is_substituted_in_vars() {
+    let env = BTreeMap::from([("STAGE".to_owned(), "prod {{ env.STAGE }}".to_owned())]);
+    let fill = Interpolation { vars: &Map::new(), env: &env, host_name: "web1", keeps_key: false };
+    for (text, want) in [
+        ("a {{ env.STAGE }}-{{env.STAGE}}", "a prod {{ env.STAGE }}-prod {{ env.STAGE }}"),
+        ("{{ $labels.instance }} {{ vars.x }} {{", "{{ $labels.instance }} {{ vars.x }} {{"),
+        ("{{{ env.STAGE }}", "{{{ env.STAGE }}"),
+    ] {
+        assert_eq!(fill.fill_environment(text), Ok(want.to_owned()), "{text}");
+    }
+    assert_eq!(fill.fill_environment("x {{ env.NO }}").unwrap_err().0, "{{ env.NO }}");
+}
+
+#[test]
 fn substituted_text_is_not_substituted_again() {
     let vars = json!({ "a": "{{ vars.a }}" });
     let fill =
