@@ -160,9 +160,21 @@ fn read(config: &Path, source: &str) -> Result<String, String> {
 /// A key of a template other than those of its text.
 fn template_option(key: &str, value: &Value, output: &mut Output) -> Result<(), String> {
     match (key, &value.kind) {
-        ("source" | "destination" | "contents" | "left_delimiter" | "right_delimiter" | "create_dest_dirs", _)
-        // rosterd never renders without the keys that a template needs.
-        | ("error_on_missing_key" | "error_fatal" | "sandbox_path" | "function_denylist" | "function_blacklist", _) => {}
+        // The last ones are not needed: rosterd never renders without the keys that a template needs.
+        (
+            "source"
+            | "destination"
+            | "contents"
+            | "left_delimiter"
+            | "right_delimiter"
+            | "create_dest_dirs"
+            | "error_on_missing_key"
+            | "error_fatal"
+            | "sandbox_path"
+            | "function_denylist"
+            | "function_blacklist",
+            _,
+        ) => {}
         ("command", _) => output.entry("reload_cmd", &command(value).ok_or("it is neither a string nor a list")?),
         ("command_timeout", Kind::Text(text)) => output.entry("reload_timeout", &quoted(text)),
         ("exec", _) => {

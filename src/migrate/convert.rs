@@ -169,10 +169,9 @@ impl Converter<'_> {
                 None => 1,
                 Some(_) => 0,
             };
-            if length > 0 {
-                self.out.push_str(&format!("{{{{ \"{}\" }}}}", &rest[..length]));
-            } else {
-                self.out.push('{');
+            match length {
+                0 => self.out.push('{'),
+                length => self.out.extend(["{{ \"", &rest[..length], "\" }}"]),
             }
             rest = &rest[length.max(1)..];
         }
@@ -190,7 +189,7 @@ impl Converter<'_> {
                 sign => sign,
             };
             let rest = rest.strip_suffix(end).unwrap_or(rest);
-            self.out.push_str(&format!("{{{sign}{left}{rest}{right}{end}}}"));
+            self.out.extend(["{", sign, left, rest, right, end, "}"]);
         }
     }
 
@@ -230,7 +229,7 @@ impl Converter<'_> {
     fn statement(&mut self, pipe: &Pipe) -> Result<String, String> {
         let value = self.pipeline(pipe)?;
         let Some(name) = pipe.variables.first() else {
-            return self.printed(&value).map(|code| format!("{{ {code} }}"));
+            return value.printed().map(|code| format!("{{ {code} }}"));
         };
         if pipe.is_assignment {
             let variable = self.scope.iter().rev().find(|it| it.name == *name);
@@ -298,10 +297,10 @@ impl Converter<'_> {
         self.calls -= 1;
         (self.dot, self.scope) = outer;
         // The last trim mark of the body does not reach the text after it.
-        match tag.trim_right {
-            true => self.out.push_str("{# -#}"),
-            false if ["-}}", "-%}", "-#}"].iter().any(|end| self.out.ends_with(end)) => self.out.push_str("{# end #}"),
-            false => {}
+        if tag.trim_right {
+            self.out.push_str("{# -#}");
+        } else if ["-}}", "-%}", "-#}"].iter().any(|end| self.out.ends_with(end)) {
+            self.out.push_str("{# end #}");
         }
     }
 }

@@ -143,7 +143,7 @@ impl<'a> Parser<'a> {
             match end {
                 Some(end) if self.sign(end) => break,
                 None if self.rest.is_empty() => break,
-                _ if self.sign(',') => continue,
+                _ if self.sign(',') => {}
                 _ => entries.push(self.entry()?),
             }
         }

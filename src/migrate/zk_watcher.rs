@@ -54,7 +54,7 @@ pub fn migrate(file: &Path, overrides: &Overrides) -> Result<Migration, String> 
 /// A service as TOML.
 fn table(service: &ServiceConfig) -> String {
     let mut out =
-        format!("\n[[service]]\nname = {}\npath = {}\n", quoted(&service.name), quoted(&service.path.to_string()));
+        format!("\n[[service]]\nname = {}\npath = {}\n", quoted(&service.name), quoted(service.path.as_ref()));
     let mut entry = |key: &str, value: String| {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{key} = {value}");

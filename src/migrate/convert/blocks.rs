@@ -1,5 +1,6 @@
 //! `if`, `with` and `range`.
 
+use super::paths::named;
 use super::value::{Groups, Kind, Part, Strength, Value, is_path};
 use super::{Converter, scan};
 use crate::migrate::go_template::ast::{Control, Keyword, Node, Pipe, Tag};
@@ -220,7 +221,7 @@ impl Converter<'_> {
         }
         let (key, members) = (self.local("key_name"), self.local("nodes"));
         let member = self.local(variables.first().map_or("m", String::as_str));
-        let list = groups.name.as_ref().map_or(Ok(members.clone()), |name| self.named(&members, name))?;
+        let list = groups.name.as_ref().map_or(Ok(members.clone()), |name| named(&members, name))?;
         let (before, after) = &groups.around;
         let before = if before.ends_with('/') { before.clone() } else { format!("{before}/") };
         let after = if after.is_empty() { String::new() } else { format!("/{after}") };

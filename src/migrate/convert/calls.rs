@@ -1,5 +1,6 @@
 //! Functions: those of Go, those of confd, and those that both tools have.
 
+use super::printf::{print, printf};
 use super::value::{Kind, Parsed, Part, Strength, Value, quoted};
 use super::{Converter, Dialect};
 use crate::migrate::site::KeyFormat;
@@ -62,10 +63,10 @@ impl Converter<'_> {
             ("ge", [first, second]) => Ok(compared(first, ">=", std::slice::from_ref(second))),
             ("len", [value]) => Ok(value.filtered("length", Kind::Number)),
             ("index", [value, keys @ ..]) if !keys.is_empty() => self.index(value, keys),
-            ("slice", [value, bounds @ ..]) if bounds.len() <= 2 => self.slice(value, bounds),
-            ("printf", _) => self.printf(arguments),
-            ("print", _) => self.print(arguments, false),
-            ("println", _) => self.print(arguments, true),
+            ("slice", [value, bounds @ ..]) if bounds.len() <= 2 => Ok(self.slice(value, bounds)),
+            ("printf", _) => printf(arguments),
+            ("print", _) => print(arguments, false),
+            ("println", _) => print(arguments, true),
             _ => return None,
         })
     }
@@ -91,14 +92,14 @@ impl Converter<'_> {
             _ => return Err("index of this value has no counterpart".to_owned()),
         };
         let base = self.base(value);
-        let codes: String = keys.iter().map(|key| format!("[{}]", key.code)).collect();
+        let codes = keys.iter().map(|key| format!("[{}]", key.code)).collect::<Vec<_>>().concat();
         Ok(Value::atom(format!("{base}{codes}"), if keys.len() == 1 { item } else { Kind::Json }))
     }
 
-    fn slice(&mut self, value: &Value, bounds: &[Value]) -> Result<Value, String> {
+    fn slice(&mut self, value: &Value, bounds: &[Value]) -> Value {
         let base = self.base(value);
         let bound = |at: usize| bounds.get(at).map(|bound| bound.code.clone()).unwrap_or_default();
-        Ok(Value::atom(format!("{base}[{}:{}]", bound(0), bound(1)), value.kind.clone()))
+        Value::atom(format!("{base}[{}:{}]", bound(0), bound(1)), value.kind.clone())
     }
 
     /// Functions of confd. `None` if it is not one.
@@ -239,7 +240,11 @@ pub fn base(value: &Value) -> Value {
                 return Value::text(parts);
             }
             // A name has no slash.
-            (None, Some(Part::Hole(code, _))) if parts.len() == 1 && code.ends_with(".name") => return value.clone(),
+            (None, Some(Part::Hole(code, _)))
+                if parts.len() == 1 && code.rsplit_once('.').is_some_and(|(_, field)| field == "name") =>
+            {
+                return value.clone();
+            }
             _ => {}
         }
     }

@@ -18,13 +18,13 @@ impl Converter<'_> {
                 }
                 self.members([path.clone().into_parts(), vec![Part::Literal("/*".to_owned())]].concat())
             }
-            ("service", [name]) => self.service(name),
+            ("service", [name]) => Ok(self.service(name)),
             ("service", [name, _]) => {
                 self.note("rosterd has no health filter: what is registered is a member");
-                self.service(name)
+                Ok(self.service(name))
             }
             ("services", []) => Ok(self.services()),
-            ("env", [variable]) | ("mustEnv", [variable]) => self.environment(variable),
+            ("env" | "mustEnv", [variable]) => self.environment(variable),
             ("envOrDefault", [variable, default]) => {
                 self.environment(variable).map(|value| with_default(&value, default))
             }
@@ -42,7 +42,7 @@ impl Converter<'_> {
     }
 
     /// `service "tag.name@datacenter"`.
-    fn service(&mut self, name: &Value) -> Result<Value, String> {
+    fn service(&mut self, name: &Value) -> Value {
         let Some(text) = name.known().map(str::to_owned) else {
             return self.instances(name.clone().into_parts());
         };
@@ -51,11 +51,11 @@ impl Converter<'_> {
             self.note("the datacenter or filter of this service is ignored: the registry has one list of members");
         }
         let (tag, service) = text.rsplit_once('.').map_or((None, text), |(tag, service)| (Some(tag), service));
-        let list = self.instances(vec![Part::Literal(service.to_owned())])?;
-        let Some(tag) = tag else { return Ok(list) };
+        let list = self.instances(vec![Part::Literal(service.to_owned())]);
+        let Some(tag) = tag else { return list };
         let test = format!("{} in entry.tags | default(value=[])", quoted(tag));
         let code = format!("[entry for entry in {} if {test}]", list.code);
-        Ok(Value { code, strength: Strength::Closed, ..list })
+        Value { code, strength: Strength::Closed, ..list }
     }
 
     fn services(&mut self) -> Value {

@@ -29,7 +29,7 @@ impl Converter<'_> {
             if directory.iter().enumerate().any(|(other, it)| other != at && !is_literal(it)) {
                 return Err("a roster's path has one variable segment".to_owned());
             }
-            let texts: Vec<String> = directory.iter().map(literal).collect();
+            let texts: Vec<String> = directory.iter().map(|segment| literal(segment)).collect();
             if texts[at].contains(['?', '[']) {
                 return Err("a roster's path has no wildcard but *".to_owned());
             }
@@ -44,23 +44,9 @@ impl Converter<'_> {
         let list = match name {
             None if is_path(&code) => Value::atom(code, kind),
             None => Value::operator(code, kind),
-            Some(name) => Value::new(self.named(&code, &name)?, Strength::Closed, kind),
+            Some(name) => Value::new(named(&code, &name)?, Strength::Closed, kind),
         };
         Ok(Value { roster, ..list })
-    }
-
-    /// The members of a list whose name matches.
-    pub fn named(&self, list: &str, name: &Segment) -> Result<String, String> {
-        let test = if is_wild(name) {
-            if !is_literal(name) || literal(name).contains('\\') {
-                return Err("a pattern with a variable part or a \\ has no counterpart".to_owned());
-            }
-            format!("entry.name is matching(pat={})", quoted(&literal(name).replace("[^", "[!")))
-        } else {
-            format!("entry.name == {}", Value::text(name.clone()).operand())
-        };
-        let list = if list.contains(" | ") { format!("({list})") } else { list.to_owned() };
-        Ok(format!("[entry for entry in {list} if {test}]"))
     }
 
     /// The list of members of a directory, with at most one segment that is known only when the template runs. Also
@@ -72,12 +58,12 @@ impl Converter<'_> {
             return Err("a roster's path has one variable segment".to_owned());
         }
         let Some(hole) = hole else {
-            let path: Vec<String> = segments.iter().map(literal).collect();
+            let path: Vec<String> = segments.iter().map(|segment| literal(segment)).collect();
             let name = self.site.roster(&self.absolute(&path.join("/")), false, Self::KEYS);
             return Ok((name.clone(), Some(name)));
         };
         let key = std::mem::replace(hole, vec![Part::Literal(star(hole))]);
-        let path: Vec<String> = segments.iter().map(literal).collect();
+        let path: Vec<String> = segments.iter().map(|segment| literal(segment)).collect();
         let roster = self.site.roster(&self.absolute(&path.join("/")), false, Self::KEYS);
         let index = Value::text(key.clone()).code;
         let exists = matches!(&key[..], [Part::Hole(_, Some(of))] if *of == roster);
@@ -95,7 +81,7 @@ impl Converter<'_> {
         if let Some(roster) = roster {
             self.site.may_be_empty(&roster);
         }
-        self.named(&list, &name)
+        named(&list, &name)
     }
 
     /// `getv` and `key`: the data of the key at a path.
@@ -136,14 +122,14 @@ impl Converter<'_> {
             return Err("this path has wildcards".to_owned());
         }
         let texts = Kind::List(Box::new(Kind::Text));
-        if !segments.iter().all(is_literal) {
+        if !segments.iter().all(|segment| is_literal(segment)) {
             if keyed {
                 return Err("a roster's path has one variable segment".to_owned());
             }
             let (list, _) = self.directory(&mut segments)?;
             return Ok(Value::new(format!("{list} | pluck(attribute=\"name\")"), Strength::Filtered, texts));
         }
-        let path: Vec<String> = segments.iter().map(literal).collect();
+        let path: Vec<String> = segments.iter().map(|segment| literal(segment)).collect();
         if keyed {
             let path = self.absolute(&format!("{}/*", path.join("/")));
             let roster = self.site.roster(&path, every_child, Self::KEYS);
@@ -156,22 +142,19 @@ impl Converter<'_> {
     }
 
     /// The instances of a service.
-    pub fn instances(&mut self, name: Vec<Part>) -> Result<Value, String> {
-        let known = Value::text(name.clone()).known().map(str::to_owned);
-        let code = match known {
-            Some(name) => self.site.roster(&format!("{}/{name}", self.context.services), false, None),
-            None => {
-                let roster = self.site.roster(&format!("{}/*", self.context.services), false, None);
-                let index = Value::text(name.clone()).code;
-                let exists = matches!(&name[..], [Part::Hole(_, Some(of))] if *of == roster);
-                let list = Value::operator(format!("{roster}[{index}] | default(value=[])"), Kind::Unknown);
-                let kind = Kind::List(Box::new(Kind::Instance(name)));
-                let item = Value::atom(format!("{roster}[{index}]"), kind.clone());
-                return Ok(if exists { item } else { Value { kind, ..list } });
-            }
-        };
-        let roster = Some(code.clone());
-        Ok(Value { roster, ..Value::atom(code, Kind::List(Box::new(Kind::Instance(name)))) })
+    pub fn instances(&mut self, name: Vec<Part>) -> Value {
+        let kind = Kind::List(Box::new(Kind::Instance(name.clone())));
+        let services = &self.context.services;
+        if let [Part::Literal(name)] = &name[..] {
+            let roster = self.site.roster(&format!("{services}/{name}"), false, None);
+            return Value { roster: Some(roster.clone()), ..Value::atom(roster, kind) };
+        }
+        let roster = self.site.roster(&format!("{services}/*"), false, None);
+        let item = format!("{roster}[{}]", Value::text(name.clone()).code);
+        if matches!(&name[..], [Part::Hole(_, Some(of))] if *of == roster) {
+            return Value::atom(item, kind);
+        }
+        Value::operator(format!("{item} | default(value=[])"), kind)
     }
 
     /// The key of a member, as the template language shows it.
@@ -182,6 +165,20 @@ impl Converter<'_> {
             Dialect::ConsulTemplate => Value::text(vec![name]),
         }
     }
+}
+
+/// The members of a list whose name matches.
+pub fn named(list: &str, name: &[Part]) -> Result<String, String> {
+    let test = if is_wild(name) {
+        if !is_literal(name) || literal(name).contains('\\') {
+            return Err("a pattern with a variable part or a \\ has no counterpart".to_owned());
+        }
+        format!("entry.name is matching(pat={})", quoted(&literal(name).replace("[^", "[!")))
+    } else {
+        format!("entry.name == {}", Value::text(name.to_vec()).operand())
+    };
+    let list = if list.contains(" | ") { format!("({list})") } else { list.to_owned() };
+    Ok(format!("[entry for entry in {list} if {test}]"))
 }
 
 /// The segments of a path.
@@ -199,7 +196,7 @@ fn segments(path: Vec<Part>) -> Result<Vec<Segment>, String> {
                     }
                 }
             }
-            hole => {
+            hole @ Part::Hole(..) => {
                 if let Some(last) = segments.last_mut() {
                     last.push(hole);
                 }
@@ -225,15 +222,15 @@ fn path_of(segments: &[Segment]) -> Vec<Part> {
     segments.iter().flat_map(|segment| [vec![Part::Literal("/".to_owned())], segment.clone()].concat()).collect()
 }
 
-fn is_literal(segment: &Segment) -> bool {
+fn is_literal(segment: &[Part]) -> bool {
     segment.iter().all(|part| matches!(part, Part::Literal(_)))
 }
 
-fn is_wild(segment: &Segment) -> bool {
+fn is_wild(segment: &[Part]) -> bool {
     segment.iter().any(|part| matches!(part, Part::Literal(text) if text.contains(WILD)))
 }
 
-fn literal(segment: &Segment) -> String {
+fn literal(segment: &[Part]) -> String {
     let texts = segment.iter().map(|part| match part {
         Part::Literal(text) => text.as_str(),
         Part::Hole(..) => "",
@@ -242,7 +239,7 @@ fn literal(segment: &Segment) -> String {
 }
 
 /// A segment with `*` for what is known only when the template runs.
-fn star(segment: &Segment) -> String {
+fn star(segment: &[Part]) -> String {
     let mut out = String::new();
     for part in segment {
         match part {

@@ -63,15 +63,6 @@ impl Converter<'_> {
         name
     }
 
-    /// The code of a value that is printed.
-    pub fn printed(&self, value: &Value) -> Result<String, String> {
-        match &value.kind {
-            Kind::Text | Kind::Number | Kind::Bool | Kind::Json | Kind::Unknown => Ok(value.code.clone()),
-            Kind::Root => Err("there is no data outside of a block".to_owned()),
-            _ => Err("a list or an object would be printed in Go's notation".to_owned()),
-        }
-    }
-
     /// The code of a value as a condition.
     pub fn tested(&mut self, value: &Value) -> Result<String, String> {
         if matches!(value.kind, Kind::Groups(_) | Kind::Root) {

@@ -144,6 +144,15 @@ impl Value {
         if self.strength == Strength::Operator { format!("({})", self.code) } else { self.code.clone() }
     }
 
+    /// The code, to be printed.
+    pub fn printed(&self) -> Result<String, String> {
+        match &self.kind {
+            Kind::Text | Kind::Number | Kind::Bool | Kind::Json | Kind::Unknown => Ok(self.code.clone()),
+            Kind::Root => Err("there is no data outside of a block".to_owned()),
+            _ => Err("a list or an object would be printed in Go's notation".to_owned()),
+        }
+    }
+
     /// The code as a condition.
     pub fn condition(&self) -> String {
         self.truth.clone().unwrap_or_else(|| self.code.clone())

@@ -93,19 +93,9 @@ impl Parser {
     }
 
     fn control(&mut self, tag: Tag, keyword: Keyword, mut action: Action) -> Result<Node, SyntaxError> {
-        let mut control = self.head(tag, keyword, &mut action)?;
+        let mut control = head(tag, keyword, &mut action)?;
         self.body(&mut control)?;
         Ok(Node::Control(Box::new(control)))
-    }
-
-    fn head(&mut self, tag: Tag, keyword: Keyword, action: &mut Action) -> Result<Control, SyntaxError> {
-        let pipe = action.pipe()?;
-        std::mem::take(action).finish()?;
-        let most = if keyword == Keyword::Range { 2 } else { 1 };
-        if pipe.variables.len() > most {
-            return Err(SyntaxError::new(tag.line, "too many variables"));
-        }
-        Ok(Control { tag, keyword, pipe, body: Vec::new(), otherwise: None, end: Tag::default() })
     }
 
     /// Reads what a control structure contains, up to its `end`.
@@ -135,9 +125,9 @@ impl Parser {
                     (Some("with"), Keyword::With) => Keyword::With,
                     _ => return Err(SyntaxError::new(stop.tag.line, format!("unexpected {}", stop.tag.source))),
                 };
-                let mut chained = self.head(stop.tag.clone(), keyword, &mut action.rest())?;
+                let mut chained = head(stop.tag.clone(), keyword, &mut action.rest())?;
                 self.body(&mut chained)?;
-                control.end = chained.end.clone();
+                control.end.clone_from(&chained.end);
                 control.otherwise = Some((stop.tag, vec![Node::Control(Box::new(chained))]));
             }
         }
@@ -178,6 +168,17 @@ impl Parser {
         self.defined.entry(name.clone()).or_insert(body);
         Ok(Node::Call(Tag { trim_right: stop.is_some_and(|stop| stop.tag.trim_right), ..tag }, name, argument))
     }
+}
+
+/// A control structure without what it contains.
+fn head(tag: Tag, keyword: Keyword, action: &mut Action) -> Result<Control, SyntaxError> {
+    let pipe = action.pipe()?;
+    std::mem::take(action).finish()?;
+    let most = if keyword == Keyword::Range { 2 } else { 1 };
+    if pipe.variables.len() > most {
+        return Err(SyntaxError::new(tag.line, "too many variables"));
+    }
+    Ok(Control { tag, keyword, pipe, body: Vec::new(), otherwise: None, end: Tag::default() })
 }
 
 /// The tokens of an action that are left.
