@@ -54,8 +54,7 @@ const GO_FUNCTIONS: [&str; 18] = [
 ];
 
 /// The hint for a template in Go's syntax.
-const GO_TEMPLATE: &str =
-    "this is Go template syntax, which confd and consul-template use: `rosterd migrate` converts it, see docs/migrating.md";
+const GO_TEMPLATE: &str = "this is Go template syntax, which confd and consul-template use: `rosterd migrate` converts it, see docs/migrating.md";
 
 /// The hint for a syntax error of Tera at this place of a template.
 pub fn syntax_hint(message: &str, text: &str, span: &Range<usize>) -> String {

@@ -44,14 +44,14 @@ impl Converter<'_> {
     /// `service "tag.name@datacenter"`.
     fn service(&mut self, name: &Value) -> Value {
         let Some(text) = name.known().map(str::to_owned) else {
-            return self.instances(name.clone().into_parts());
+            return self.instances(&name.clone().into_parts());
         };
         let text = text.split(['@', '~', '|']).next().unwrap_or_default();
         if Some(text) != name.known() {
             self.note("the datacenter or filter of this service is ignored: the registry has one list of members");
         }
         let (tag, service) = text.rsplit_once('.').map_or((None, text), |(tag, service)| (Some(tag), service));
-        let list = self.instances(vec![Part::Literal(service.to_owned())]);
+        let list = self.instances(&[Part::Literal(service.to_owned())]);
         let Some(tag) = tag else { return list };
         let test = format!("{} in entry.tags | default(value=[])", quoted(tag));
         let code = format!("[entry for entry in {} if {test}]", list.code);

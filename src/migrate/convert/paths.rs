@@ -142,16 +142,16 @@ impl Converter<'_> {
     }
 
     /// The instances of a service.
-    pub fn instances(&mut self, name: Vec<Part>) -> Value {
-        let kind = Kind::List(Box::new(Kind::Instance(name.clone())));
+    pub fn instances(&mut self, name: &[Part]) -> Value {
+        let kind = Kind::List(Box::new(Kind::Instance(name.to_vec())));
         let services = &self.context.services;
-        if let [Part::Literal(name)] = &name[..] {
+        if let [Part::Literal(name)] = name {
             let roster = self.site.roster(&format!("{services}/{name}"), false, None);
             return Value { roster: Some(roster.clone()), ..Value::atom(roster, kind) };
         }
         let roster = self.site.roster(&format!("{services}/*"), false, None);
-        let item = format!("{roster}[{}]", Value::text(name.clone()).code);
-        if matches!(&name[..], [Part::Hole(_, Some(of))] if *of == roster) {
+        let item = format!("{roster}[{}]", Value::text(name.to_vec()).code);
+        if matches!(name, [Part::Hole(_, Some(of))] if *of == roster) {
             return Value::atom(item, kind);
         }
         Value::operator(format!("{item} | default(value=[])"), kind)
