@@ -138,7 +138,7 @@ fn a_failed_check_and_a_pending_reload_are_shown_with_their_output() {
     // Both must be in one answer, because a retry may run between two.
     agent.until("a failed check", || {
         let text = explain(&site, "list");
-        ["check failed", ", retry", "      poison\n"].iter().all(|words| text.contains(words))
+        ["check failed", "; retry", "      poison\n"].iter().all(|words| text.contains(words))
     });
     let last = status(&site)["templates"][0]["last_error"].as_str().unwrap().to_owned();
     assert!(last.contains("poison"), "{last}");
@@ -331,7 +331,7 @@ fn a_monitoring_plugin_gets_one_line_and_its_exit_code() {
     agent.until("a failed check", || check(&site).0 == 2);
     let (_, said) = check(&site);
     assert!(
-        said.starts_with("ROSTERD CRITICAL: template list: check failed, ") && said.contains("exited with 1"),
+        said.starts_with("ROSTERD CRITICAL: template list: check failed") && said.contains("exited with 1"),
         "{said}"
     );
     drop(agent);

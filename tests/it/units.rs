@@ -79,7 +79,7 @@ fn a_failed_check_blocks_its_unit_and_no_other_template() {
     agent.until("it is explained", || explained(&site, "one").contains("blocked by another template of its unit"));
     let why = explained(&site, "three");
     assert!(why.contains("unit edge: template two: check failed: ") && why.contains("poison"), "{why}");
-    assert!(explained(&site, "two").contains("check failed, "), "{}", explained(&site, "two"));
+    assert!(explained(&site, "two").contains("check failed"), "{}", explained(&site, "two"));
     assert_eq!(["one", "two", "three"].map(|name| site.fingerprint(&format!("out/{name}"))), before);
     assert_eq!((count(&site, "reloads"), site.leftovers().len()), (1, 0));
     // Once it is corrected, all three are replaced together, with one reload.
