@@ -142,7 +142,7 @@ fn nginx_is_followed_and_no_failure_changes_the_file() {
 fn a_change_within_the_second_of_the_change_before_it_is_seen() {
     let nginx = Nginx::start();
     // To nginx, a file with the same time in seconds and the same size is the same version.
-    let modified = SystemTime::now() + Duration::from_secs(60);
+    let modified = SystemTime::now() + Duration::from_mins(1);
     nginx.publish_at(modified, &object(&["a:1", "b:1"]));
     let site = site(&nginx.url(), "");
     let agent = site.start();
