@@ -78,6 +78,8 @@ fn problems(config: &Path) -> Option<Fatal> {
         templates: vec![],
         program: None,
         register: None,
+        vars: serde_json::Map::new(),
+        is_offline: false,
     };
     load(&source).err()
 }

@@ -239,7 +239,7 @@ fn a_zk_watcher_file_is_the_same_services() {
     let new = dir.path().join("new");
     files::write(&new, &migration.files).unwrap();
     assert_eq!(std::fs::metadata(new.join("zk.auth")).unwrap().permissions().mode() & 0o777, 0o600);
-    let old = crate::config::zk_watcher::read(&file, &text.into(), "", &overrides).unwrap();
+    let old = crate::config::zk_watcher::read(&file, &text.into(), "", true, &overrides).unwrap();
     let loaded = load(&new.join("rosterd.toml"), &Overrides { registry: None, ..overrides }).unwrap().config;
     let bare = |config: &crate::config::Config| {
         let services = config.services.iter().map(|it| crate::config::ServiceConfig { place: None, ..(**it).clone() });

@@ -18,7 +18,7 @@ const CREDENTIALS: &str = "zk.auth";
 /// The file cannot be read, or every problem in it.
 pub fn migrate(file: &Path, overrides: &Overrides) -> Result<Migration, String> {
     let text: Arc<str> = files::read(file)?.into();
-    let config = read(file, &text, SERVER, overrides).map_err(|problems| problems.to_string())?;
+    let config = read(file, &text, SERVER, true, overrides).map_err(|problems| problems.to_string())?;
     let shown = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
     let mut migration = Migration::default();
     let mut out = "# Migrated from zk_watcher by `rosterd migrate`: REPORT.md says what is left to do.\n".to_owned();
