@@ -217,7 +217,7 @@ fn hcl_and_json_are_parsed() {
     ] {
         assert_eq!(hcl::parse(text).unwrap_err(), (line, said.to_owned()), "{text}");
     }
-    assert_eq!(hcl::parse(&"a = [".repeat(1)).unwrap_err().1, "a value is missing");
+    assert_eq!(hcl::parse("a = [").unwrap_err().1, "a value is missing");
     assert_eq!(hcl::parse(&format!("a = {}", "[".repeat(100_000))).unwrap_err().1, "values are nested too deeply");
 }
 
@@ -248,7 +248,7 @@ fn a_zk_watcher_file_is_the_same_services() {
     assert_eq!(bare(&loaded), bare(&old));
     let registry = |config: &crate::config::Config| {
         let registry = &config.registries[0];
-        (registry.url.to_string(), registry.auth[0].scheme.to_string(), registry.auth[0].secret.clone())
+        (registry.url.to_string(), registry.auth[0].scheme.clone(), registry.auth[0].secret.clone())
     };
     assert_eq!(registry(&loaded), registry(&old));
     assert!(files::write(&new, &[]).unwrap_err().contains("is not empty"));

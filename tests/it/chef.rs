@@ -134,9 +134,9 @@ k.ensure_path('/services/empty')"#,
     ];
     for frozen in [true, false] {
         if frozen {
-            zookeeper.freeze(0)
+            zookeeper.freeze(0);
         } else {
-            zookeeper.stop(0)
+            zookeeper.stop(0);
         }
         assert_eq!(chef.outcomes(&away), vec!["Rosterd::Unreachable"; away.len()], "frozen: {frozen}");
         let stale = chef.run("puts rosterd_members('/services/web', cache: 'SITE/cache.json').join(' ')");

@@ -13,5 +13,7 @@ end
 
 RSpec.configure do |config|
   config.module_path = modules
+  # It would link the module into its own directory.
+  config.setup_fixtures = false
   config.default_facts = { 'os' => { 'family' => 'Debian' } }
 end

@@ -38,9 +38,9 @@ fn passes_beside_a_busy_agent_tear_no_file_and_cause_no_reload() {
             while !is_over.load(Ordering::Relaxed) {
                 let path = site.path(&member(random.u32(5..=12)));
                 if path.exists() {
-                    fs::remove_file(path).unwrap()
+                    fs::remove_file(path).unwrap();
                 } else {
-                    fs::write(path, "").unwrap()
+                    fs::write(path, "").unwrap();
                 }
                 changes += 1;
                 for _ in 0..100 {

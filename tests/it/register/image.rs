@@ -126,7 +126,9 @@ fn borrowed(root: &Path) {
         fs::create_dir_all(root.join("usr/lib64")).unwrap();
         run(Command::new("mount").args(["--bind"]).arg(lib64).arg(root.join("usr/lib64")));
     }
-    ["sh", "env"].into_iter().for_each(|name| borrow(root, name));
+    for name in ["sh", "env"] {
+        borrow(root, name);
+    }
 }
 
 /// Copies a program of this host.
@@ -153,9 +155,9 @@ fn borrow_packages(root: &Path, step: &str) {
 fn build(root: &Path) -> (Vec<(String, String)>, Vec<String>) {
     let is_whole = count(false, true);
     if is_whole {
-        bootstrapped(root)
+        bootstrapped(root);
     } else {
-        borrowed(root)
+        borrowed(root);
     }
     let (mut variables, mut command) = (Vec::new(), Vec::new());
     for step in steps() {
