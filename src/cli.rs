@@ -237,7 +237,7 @@ async fn get(global: &Global, mut args: get::GetArgs) -> Result<Exit, Fatal> {
     let mut out = io::stdout().lock();
     if args.agent {
         if global.registry.is_some() {
-            let message = "--agent asks the registries of the running agent: omit --registry";
+            let message = "--agent uses the registries of the running agent: omit --registry";
             return Err(Fatal::new(Exit::Usage, message));
         }
         return Ok(get::agent::get(&args, global, &mut out).await);

@@ -24,7 +24,9 @@ Examples:
 Exit codes:
    0  stopped by SIGTERM or SIGINT
    5  another agent has locked the state directory
-  78  invalid configuration or templates";
+  78  invalid configuration or templates
+ 127  CMD cannot be started
+With on_exit = \"stop\", the exit code of CMD.";
 
 /// For `register`.
 pub const REGISTER: &str = "\
@@ -64,7 +66,7 @@ Exit codes:
    0  no file would change
    1  a template cannot be rendered
    2  a file would change
-   3  too few members, a roster or key held, or replacement paused
+   3  too few members, or a roster or key held
    4  the registry could not be reached in time
   78  invalid configuration or templates";
 
@@ -115,6 +117,6 @@ Examples:
 
 Exit codes:
    0  everything was converted
-   1  a part is left to do: REPORT.md in the output directory lists it
+   1  some parts were not converted: REPORT.md in the output directory lists them
   64  the output directory is not empty
   78  the old configuration cannot be read";

@@ -17,20 +17,20 @@ const REPORT: &str = "REPORT.md";
 /// The command line of `migrate`.
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
-    /// The program to leave
+    /// The program to migrate from
     #[arg(value_enum)]
     from: Tool,
-    /// The directory of confd, or the configuration file of consul-template or zk_watcher
+    /// confd's configuration directory, or the configuration file of consul-template or zk_watcher
     path: PathBuf,
     /// The directory to write, which must be new or empty
     #[arg(long, alias = "to", value_name = "DIR")]
     output: PathBuf,
-    /// confd: its option -prefix. consul-template: the path above the services [default: /services]
+    /// confd: the value of its -prefix option. consul-template: the path above the services [default: /services]
     #[arg(long, value_name = "PATH")]
     prefix: Option<String>,
 }
 
-/// A program to leave.
+/// A program to migrate from.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Tool {
     #[value(name = "confd")]

@@ -38,7 +38,9 @@ pub struct PrimeArgs {
     )]
     acl: Vec<Acl>,
     #[arg(long, value_name = "FILE")]
-    #[arg(help = "Authenticate with the digest credentials in FILE, one line USER:PASSWORD [env: ROSTERD_AUTH]")]
+    #[arg(
+        help = "Authenticate with the digest credentials in FILE, which contains one line: USER:PASSWORD [env: ROSTERD_AUTH]"
+    )]
     auth: Option<PathBuf>,
     /// How long to wait for the registry
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::timeout)]

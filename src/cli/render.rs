@@ -30,10 +30,10 @@ pub struct RenderArgs {
     /// Make the members at a path available to the templates given with --template, as the variable NAME
     #[arg(long, value_name = "NAME=PATH", requires = "template")]
     roster: Vec<String>,
-    /// Write the files below DIR instead, for a review: nothing is checked or reloaded
+    /// Write the files below DIR instead, for review: nothing is checked or reloaded
     #[arg(long, value_name = "DIR", conflicts_with_all = ["dry_run", "diff"])]
     output: Option<PathBuf>,
-    /// Render with the members in FILE, which get --save has written, and contact no registry
+    /// Render with the members in FILE, as written by get --save, without contacting a registry
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
 }
@@ -55,7 +55,8 @@ pub async fn render(global: &Global, args: RenderArgs, blocked: Option<BlockedSi
     let alone = !template.is_empty() || global.registry().is_some() || output.is_some() || from.is_some();
     let source = ConfigSource { rosters: roster, is_offline: from.is_some(), ..global.source(template) };
     if from.is_some() && output.is_none() && !request.dry_run && source.file.is_some() {
-        let message = "--from would replace the files of this host with saved members: add --output DIR or --dry-run";
+        let message = "--from would replace this host's files with files rendered from saved members: add --output DIR or \
+                       --dry-run";
         return Err(Fatal::new(Exit::Usage, message));
     }
     // The state directory is only read, and nothing is checked or reloaded.

@@ -32,7 +32,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The command line of `test`.
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// The files with the cases [default: every .toml file of the directory tests beside the configuration]
+    /// The files with the cases [default: every .toml file in the directory tests, next to the configuration file]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 }

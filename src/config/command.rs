@@ -211,7 +211,10 @@ pub fn signal(text: &str) -> Result<String, ValueError> {
     let upper = text.to_ascii_uppercase();
     let short = upper.strip_prefix("SIG").unwrap_or(&upper);
     Signal::from_str(&format!("SIG{short}")).map(|_| short.to_owned()).map_err(|_| {
-        ValueError::new(format!("{text:?} is not a valid signal"), "write a name from `kill -l`: HUP, USR1, USR2")
+        ValueError::new(
+            format!("{text:?} is not a valid signal"),
+            "write a name from `kill -l`, such as HUP, USR1 or USR2",
+        )
     })
 }
 

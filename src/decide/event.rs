@@ -168,7 +168,7 @@ events! {
     RegistryTimedOut = registry_timed_out Error "no answer from the registry in time" { template: Name, limit_s: u64 }
     KeyMissing = key_missing Warn "key not found or has no members" { template: Name, key: String }
     PassFailed = pass_failed Warn "not everything is up to date; correct the cause and run rosterd render again" {}
-    ChecksNotRun = checks_not_run Info "check_cmd is not run in a dry run; it may still reject the files of these templates" { templates: Vec<Name> }
+    ChecksNotRun = checks_not_run Info "check_cmd was not run; it may still reject the files of these templates" { templates: Vec<Name> }
     PassReloadPending = pass_reload_pending Error "a reload is still pending; the next rosterd render, or the agent when it starts, runs it" { command: String, templates: Vec<Name> }
     WriteUnfinished = write_unfinished Error "an interrupted write is not finished; the next rosterd render, or the agent when it starts, retries it" {}
 }

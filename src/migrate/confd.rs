@@ -44,7 +44,7 @@ pub fn migrate(dir: &Path, options: &Options) -> Result<Migration, String> {
 fn resources(dir: &Path) -> Result<Vec<PathBuf>, String> {
     let dir = dir.join("conf.d");
     let entries = fs::read_dir(&dir).map_err(|why| {
-        format!("cannot read {}: {why}; name the directory of confd that has conf.d and templates", dir.display())
+        format!("cannot read {}: {why}; specify the confd directory that contains conf.d and templates", dir.display())
     })?;
     let mut files: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     files.retain(|file| file.extension().is_some_and(|end| end == "toml"));

@@ -18,7 +18,7 @@ pub enum NotAMember {
     #[error("it has children of its own")]
     HasChildren,
     /// Nothing tells of a server.
-    #[error("it is persistent and empty, and its name has no port")]
+    #[error("it is persistent and empty, and its name has no valid port")]
     Empty,
 }
 

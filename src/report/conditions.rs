@@ -148,17 +148,17 @@ fn paused(report: &Report, template: &TemplateReport, context: &Context) -> Opti
 fn failure(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
     let it = template.failure.as_ref()?;
     let stage = it.failure.stage;
-    let times = if it.times > 1 { format!(", {} times in a row", it.times) } else { String::new() };
+    let times = if it.times > 1 { format!(" {} times in a row", it.times) } else { String::new() };
     let change = "the members, the template or the configuration changes";
     let retry = match it.retry {
         Retry::AfterSearch => "searching for the members at fault".to_owned(),
         Retry::Now => "retrying now".to_owned(),
         Retry::At(due) => format!("retry at {}", clock.due(due)),
-        Retry::OnChange if stage == Stage::Unit => "retried with the whole unit".to_owned(),
+        Retry::OnChange if stage == Stage::Unit => "will be retried with the whole unit".to_owned(),
         Retry::OnChange if stage == Stage::Rollback => {
-            format!("retried when {change}, or by `rosterd render {}`", template.config.name)
+            format!("will be retried when {change}, or by `rosterd render {}`", template.config.name)
         }
-        Retry::OnChange => format!("retried when {change}"),
+        Retry::OnChange => format!("will be retried when {change}"),
     };
     let text = format!("{}{times}; {retry}: {}", stage.describe(), it.failure.message);
     Some(Condition::blocking(Health::Critical, text))

@@ -75,6 +75,7 @@ impl Screen {
     fn roster(&self, out: &mut String, it: &RosterStatus) {
         let _ = write!(out, "roster {} {}: ", it.name, field(&it.path));
         let _ = match (&it.hold, it.members) {
+            (None, 0) if !it.fresh && it.view_age_s.is_none() => write!(out, "members unknown"),
             (None, members) => write!(out, "{}", plural(members, "member")),
             (Some(_), 0) => write!(out, "HELD, none in use"),
             (Some(_), members) => write!(out, "HELD, {members} in use (last known-good)"),

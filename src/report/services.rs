@@ -77,7 +77,7 @@ pub fn condition(it: &ServiceReport, clock: &Clock<'_>) -> Condition {
     match (it.health, obstacle(it)) {
         (ServiceHealth::Unknown { passes, failures }, _) => {
             let text = format!(
-                "health not known yet ({passes} of {rise} checks passed in a row, {failures} of {fall} failed){why}"
+                "health not known yet (passed checks in a row: {passes} of {rise} needed, failed: {failures} of {fall}){why}"
             );
             state(Health::Ok, text)
         }

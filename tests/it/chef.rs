@@ -309,18 +309,6 @@ fn a_chroot_is_created_once() {
     let zookeeper = ZooKeeper::shared();
     let (chroot, mut chef) = chroot(zookeeper);
     let servers = zookeeper.connect_string();
-    if !Command::new(ROSTERD).args(["prime-chroot", "--help"]).output().unwrap().status.success() {
-        let python = root().join("target/python");
-        let script = format!(
-            "#!/bin/sh\n[ \"$1\" = prime-chroot ] || exec {ROSTERD} \"$@\"\nPYTHONPATH={} exec python3 -c '\
-             from kazoo.client import KazooClient\nk = KazooClient(\"{servers}\")\nk.start()\n\
-             k.ensure_path(\"{chroot}/jones/x\")\nk.stop()\n'\n",
-            python.display()
-        );
-        chef.site.file("rosterd", &script);
-        chef.command = chef.site.path("rosterd").display().to_string();
-        Command::new("chmod").arg("+x").arg(&chef.command).status().unwrap();
-    }
     let recipe = format!("rosterd_chroot 'zk://{servers}{chroot}/jones/x'\n");
     let inside = format!("puts rosterd_members('/', min: 0, registry: 'zk://{servers}{chroot}/jones/x').inspect");
     chef.run(&inside).fails("Rosterd::Unreachable");

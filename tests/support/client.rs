@@ -31,7 +31,8 @@ pub fn soon<F>(servers: &str, what: &str, ask: impl Fn(Client) -> F + Clone + Se
 where
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
-    eventually(START, what, || {
+    // Servers that were frozen may need several elections.
+    eventually(START * 3, what, || {
         let (servers, ask) = (servers.to_owned(), ask.clone());
         let asking = async move {
             let client = Client::connector().with_fail_eagerly().connect(&servers).await?;

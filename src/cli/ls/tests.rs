@@ -64,7 +64,7 @@ async fn nodes_are_listed_with_their_data_and_decoded_member() {
     assert_eq!(code, 0);
     assert_snapshot!(out, @r#"
         /services             -
-          db                  -                                                                          → not a member: it is persistent and empty, and its name has no port
+          db                  -                                                                          → not a member: it is persistent and empty, and its name has no valid port
           web                 the web                                                                    → not a member: it has children of its own
             10.0.0.1:80       {"zone":"a","weight":5,"status":"up"}                                      → nextdoor: host 10.0.0.1 port 80 weight 5 status up
             [2001:db8::1]:80  -                                                                          → nextdoor: host 2001:db8::1 port 80

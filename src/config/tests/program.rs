@@ -111,7 +111,7 @@ kill_signl = "TERM"
     14 | reload_signal = "RELOAD"
        |                 ^^^^^^^^
        |
-       = help: write a name from `kill -l`: HUP, USR1, USR2
+       = help: write a name from `kill -l`, such as HUP, USR1 or USR2
 
     error: `kill_timeout` must be a string, not a whole number
       --> rosterd.toml:15:16

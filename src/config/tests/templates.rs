@@ -137,7 +137,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
     17 | reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
        |                         ^^^^^^
        |
-       = help: write a name from `kill -l`: HUP, USR1, USR2
+       = help: write a name from `kill -l`, such as HUP, USR1 or USR2
 
     error: unknown key `pid` in [[template]] reload_cmd
       --> rosterd.toml:17:33

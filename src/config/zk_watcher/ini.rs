@@ -133,7 +133,7 @@ impl Reader {
 
     fn option(&mut self, text: &str, span: Range<usize>) {
         let Some(section) = self.sections.last_mut() else {
-            let hint = "write [NAME] above it, a section for each service";
+            let hint = "write a section header, [NAME], above it: each service has its own section";
             self.problems.push((span, ValueError::new("this line comes before the first section", hint)));
             return;
         };

@@ -103,7 +103,7 @@ impl fmt::Display for OverLimit {
         let Self { place: (roster, _), out, total, min } = self;
         write!(
             f,
-            "no member is left out: the file fails with at least {out} of {total} members of {roster}; at most half \
+            "no member is left out: the file fails with {out} or more of the {total} members of {roster}; at most half \
              can be left out, and at least {min} must remain"
         )
     }

@@ -84,7 +84,7 @@ fn invalid_commands_are_reported() {
     14 | reload_cmd = { signal = "HPU", pid_file = "/run/x.pid" }
        |                         ^^^^^
        |
-       = help: write a name from `kill -l`: HUP, USR1, USR2
+       = help: write a name from `kill -l`, such as HUP, USR1 or USR2
 
     4 problems
     "#);

@@ -40,7 +40,7 @@ fn told(bench: &Bench) -> Vec<String> {
     told.collect()
 }
 
-const EMPTY: &str = "/services/web/nodemaps: it is persistent and empty, and its name has no port";
+const EMPTY: &str = "/services/web/nodemaps: it is persistent and empty, and its name has no valid port";
 
 #[test]
 fn a_node_that_is_no_member_changes_nothing_and_is_told_once() {

@@ -192,7 +192,7 @@ fn settling_rendering_and_failing_are_reported_apart() {
     assert!(text.contains(&format!("  {words}\n      line one\n      line two\n")), "{text}");
     bench.pass(seconds(1));
     bench.publish(Outcome::Failed(Failure { stage: Stage::Write, message: "no space".into() }));
-    assert!(waiting_for(&bench).starts_with("write failed, 2 times in a row; retry at 1970-01-01T00:01:43Z (in 2s)"));
+    assert!(waiting_for(&bench).starts_with("write failed 2 times in a row; retry at 1970-01-01T00:01:43Z (in 2s)"));
     assert_eq!(status(&bench).templates[0].last_error.as_deref(), Some("no space"));
     bench.pass(seconds(2));
     bench.publish(Outcome::Failed(Failure { stage: Stage::Render, message: "no such field".into() }));
@@ -200,7 +200,7 @@ fn settling_rendering_and_failing_are_reported_apart() {
     bench.fail_probes();
     assert_eq!(
         waiting_for(&bench),
-        "render failed, 3 times in a row; retried when the members, the template or the configuration \
+        "render failed 3 times in a row; will be retried when the members, the template or the configuration \
          changes: no such field"
     );
     assert!(explained(&bench, "a").contains("last up to date at 1970-01-01T00:01:40Z (3s ago)"));

@@ -178,12 +178,15 @@ fn a_service_that_died_during_an_outage_does_not_reappear() {
     scene.site.file("healthy", "");
     let check = format!("test -e {}", scene.site.path("healthy").display());
     let failures = scene.site.path("failures").display().to_string();
-    scene.site.file("check", &format!("{check} && exit\necho >>{failures}\nexit 1\n"));
+    scene.site.file(
+        "check",
+        &format!("{check} && exit\nwhile [ -e {failures} ]; do sleep 0.1; done\necho >>{failures}\nexit 1\n"),
+    );
     let (our_service, theirs) = (service(1).replace("\"true\"", &format!("\"{check}\"")), "/services/theirs");
     scene.site.configure(&format!(
         "[registry]\nsession_timeout = \"2s\"\nurl = \"zk://{servers}\"\n{our_service}interval = \"100ms\"\nfall = 1\n"
     ));
-    // Once during the outage, and not again before zk_watcher has reconnected.
+    // It fails once during the outage. Its next run does not end, so that zk_watcher reconnects before it.
     let slow = ini(&format!("sh {}", scene.site.path("check").display()), "").replace("refresh: 1", "refresh: 8");
     scene.site.file("config.cfg", &slow.replace(DIRECTORY, theirs));
     let agent = scene.site.start();
