@@ -96,8 +96,11 @@ async fn a_change_without_an_event_is_found_by_a_check_of_one_request() {
     for number in 0..300 {
         fake.put(&format!("/s/m{number:03}"), "1");
     }
-    let mut subscriber =
-        Subscriber::follow(&fake, &["/s"], |registry| registry.check_interval = Duration::from_millis(300));
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |registry| {
+        registry.check_interval = Duration::from_millis(300);
+        // A busy machine does not end it.
+        registry.config.session_timeout = Duration::from_secs(10);
+    });
     subscriber.receives("reset").await;
     sleep(Duration::from_millis(400)).await;
     fake.state().requests.clear();
