@@ -27,7 +27,7 @@ mod include;
 mod interpolate;
 pub mod keys;
 mod names;
-mod path;
+pub mod path;
 mod per_key;
 mod placing;
 mod post_write;

@@ -86,7 +86,9 @@ async fn handle_connection(mut stream: UnixStream, requests: &mpsc::Sender<Pendi
             }
         },
     };
-    let mut text = serde_json::to_vec(&Response { v: VERSION, answer })?;
+    // Not on the event loop: the views of `get --agent` can be large.
+    let encoded = tokio::task::spawn_blocking(move || serde_json::to_vec(&Response { v: VERSION, answer })).await;
+    let mut text = encoded.map_err(io::Error::other)??;
     text.push(b'\n');
     timeout(IO_TIMEOUT, async {
         stream.write_all(&text).await?;

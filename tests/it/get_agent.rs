@@ -63,6 +63,7 @@ fn many_at_once_share_the_session_of_the_agent() {
     let unknown = run(&["/elsewhere"]);
     assert!(unknown.expect(3).stderr().contains("no roster of the agent follows it"), "{}", unknown.stderr());
     run(&["/other", "--registry", "zk://none"]).expect(64);
+    run(&["/other", "/other"]).expect(64);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| run(&["/services/web", "--wait-for", "4"]));
         client.put("/services/web/d:1", b"");

@@ -1,6 +1,8 @@
 //! Templates without a registry: `get --save`, `render --from`, `render --output` and `test`.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 
 use crate::harness::site::Site;
 use crate::support::docs::blocks;
@@ -53,7 +55,6 @@ fn site(url: &str) -> Site {
 
 /// The rendered files of a directory.
 fn files(site: &Site, directory: &str) -> Vec<(String, u32, String)> {
-    use std::os::unix::fs::PermissionsExt as _;
     let entries = fs::read_dir(site.path(directory)).unwrap().map(Result::unwrap);
     let mut files: Vec<_> = entries
         .map(|entry| {
@@ -151,6 +152,20 @@ fn output_renders_a_site_elsewhere_and_leaves_this_host_alone() {
     site.run(&["render", "--output", "again"]).expect(0);
     assert_eq!(files(&site, &format!("again{}", site.path("out").display())), files(&site, "out"));
     assert!(agent.stop().success());
+    // What only its owner may read here is not shown to others there.
+    fs::set_permissions(site.path("out/web.conf"), Permissions::from_mode(0o600)).unwrap();
+    site.run(&["render", "--output", "private"]).expect(0);
+    let private = files(&site, &format!("private{}", site.path("out").display()));
+    assert_eq!(private.iter().find(|(name, ..)| name == "web.conf").unwrap().1, 0o600);
+    // A link does not lead to the files of this host.
+    let top = site.path("out").iter().nth(1).unwrap().to_owned();
+    fs::create_dir(site.path("linked")).unwrap();
+    symlink(Path::new("/").join(&top), site.path("linked").join(&top)).unwrap();
+    site.file("registry/services/web/c:1", "");
+    let before = files(&site, "out");
+    let linked = site.run(&["render", "--output", "linked"]);
+    assert!(linked.expect(1).stderr().contains("is a symbolic link, which may lead"), "{}", linked.stderr());
+    assert_eq!(files(&site, "out"), before);
 }
 
 /// The cases of a template with the members that it is rendered with.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::act::files;
 use crate::act::files::Writer;
 use crate::config::TemplateConfig;
+use crate::config::path::normalized;
 use crate::decide::{Failure, Outcome, Stage};
 use crate::error::Setback;
 
@@ -32,7 +33,10 @@ impl Output {
     /// The path of a file in the output.
     pub fn path(&self, dest: &Path) -> PathBuf {
         match self {
-            Self::Directory(directory) => directory.join(dest.strip_prefix("/").unwrap_or(dest)),
+            Self::Directory(directory) => {
+                let dest = normalized(dest);
+                directory.join(dest.strip_prefix("/").unwrap_or(&dest))
+            }
             Self::Memory(_) => dest.to_owned(),
         }
     }
@@ -51,9 +55,17 @@ impl Output {
                 Err(setback) => return failed(&setback),
             }
         }
-        let (path, mode) = (self.path(&template.dest), template.mode.unwrap_or(MODE));
+        let path = self.path(&template.dest);
+        let root = if let Self::Directory(root) = self { root.clone() } else { PathBuf::new() };
+        // The mode of the file on this host, which may have secrets.
+        let current = fs::metadata(&template.dest).ok().map(|meta| meta.permissions().mode() & 0o777);
+        let mode = template.mode.or(current).unwrap_or(MODE);
         let shown = path.display().to_string();
-        let written = tokio::task::spawn_blocking(move || replace(&path, &bytes, mode)).await;
+        let written = tokio::task::spawn_blocking(move || {
+            reject_links(&root, &path)?;
+            replace(&path, &bytes, mode)
+        });
+        let written = written.await;
         match written.map_err(io::Error::other).flatten() {
             Ok(true) => Outcome::Replaced,
             Ok(false) => Outcome::Unchanged,
@@ -64,6 +76,22 @@ impl Output {
 
 fn failed(setback: &Setback) -> Outcome {
     Outcome::Failed(Failure { stage: Stage::Write, message: setback.to_string() })
+}
+
+/// Fails if a part of the path below the output directory is a symbolic link: it may lead to the files of this host.
+fn reject_links(root: &Path, path: &Path) -> io::Result<()> {
+    let below = path.strip_prefix(root).map_err(io::Error::other)?;
+    let mut at = root.to_owned();
+    for part in below.components() {
+        at.push(part);
+        if fs::symlink_metadata(&at).is_ok_and(|meta| meta.is_symlink()) {
+            let shown = at.display();
+            return Err(io::Error::other(format!(
+                "{shown} is a symbolic link, which may lead to the files of this host: remove it, or write to a new directory"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Replaces a file that has other bytes. Returns whether it had.

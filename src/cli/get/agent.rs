@@ -54,6 +54,9 @@ async fn ask(args: &GetArgs, global: &Global, known: &mut Gathered) {
 
 impl Gathered {
     fn fail(&mut self, reason: String, exit: Exit) {
+        // What an earlier answer had may be out of date.
+        self.views.clear();
+        self.stale.clear();
         self.away = Some(Unreachable { reason, is_final: true });
         self.exit = Some(exit);
     }

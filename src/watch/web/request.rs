@@ -53,6 +53,8 @@ pub fn request(config: &RegistryConfig, url: &str, validators: &Validators) -> R
     };
     let Validators { etag, last_modified } = validators;
     let mut headers: Vec<(&str, &str)> = config.auth.iter().filter_map(|auth| web::header(&auth.secret)).collect();
+    // A cache on the way asks the server whether its copy is current.
+    headers.push(("Cache-Control", "no-cache"));
     headers.extend(etag.as_deref().map(|etag| ("If-None-Match", etag)));
     headers.extend(last_modified.as_deref().map(|date| ("If-Modified-Since", date)));
     let mut response = client.get_within_host(url, &headers)?;
@@ -66,7 +68,8 @@ pub fn request(config: &RegistryConfig, url: &str, validators: &Validators) -> R
             return Err(Unreachable { reason: format!("status {status}, expected 200"), is_final });
         }
     }
-    check_form(response.headers()).map_err(|reason| Unreachable { reason, is_final: true })?;
+    let is_http10 = response.version() == ureq::http::Version::HTTP_10;
+    check_form(response.headers(), is_http10).map_err(|reason| Unreachable { reason, is_final: true })?;
     let body = client.read(&mut response, MAX_PATH_BYTES as u64)?;
     Ok(Answer::Changed { body, validators: read_validators(response.headers()) })
 }
@@ -76,11 +79,15 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 /// Checks that the end of the body can be told from a cut, and that the body is not compressed.
-fn check_form(headers: &HeaderMap) -> Result<(), String> {
-    if let Some(encoding) = text(headers, "content-encoding").filter(|encoding| *encoding != "identity") {
+fn check_form(headers: &HeaderMap, is_http10: bool) -> Result<(), String> {
+    let mut encodings = headers.get_all("content-encoding").iter().map(|value| value.to_str().unwrap_or("?"));
+    if let Some(encoding) = encodings.find(|encoding| *encoding != "identity") {
         return Err(format!("the response is compressed ({})", encoding.escape_debug()));
     }
-    let is_chunked = text(headers, "transfer-encoding").is_some_and(|encoding| encoding.contains("chunked"));
+    // As ureq decides. Otherwise it reads until the connection is closed.
+    let is_chunked = !is_http10
+        && text(headers, "transfer-encoding")
+            .is_some_and(|all| all.split(',').any(|one| one.trim().eq_ignore_ascii_case("chunked")));
     if headers.contains_key("content-length") || is_chunked {
         return Ok(());
     }

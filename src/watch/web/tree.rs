@@ -4,10 +4,12 @@
 //! does not have one of these forms as a whole, such as the error page of a proxy, says nothing about any member.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::model::node_path::{NodePath, Subject};
@@ -19,6 +21,12 @@ mod tests;
 
 /// The most characters of an invalid text that a message shows.
 const WIDTH: usize = 60;
+
+/// The most bytes of a path.
+const MAX_PATH: usize = 1024;
+
+/// The most segments of a path: each is a node with its own path.
+const MAX_DEPTH: usize = 64;
 
 /// The nodes by path.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -42,6 +50,34 @@ struct Listed<'a> {
     data: Option<&'a RawValue>,
 }
 
+/// A JSON object whose keys differ: the last of two equal ones must not hide the other.
+struct Unique<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Unique<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = BTreeMap<String, &'de RawValue>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut all = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
+                    if all.contains_key(&key) {
+                        return Err(M::Error::custom(format!("the key {key:?} appears twice")));
+                    }
+                    all.insert(key, value);
+                }
+                Ok(all)
+            }
+        }
+        from.deserialize_map(Keys).map(Unique)
+    }
+}
+
 impl Tree {
     /// Parses the content of an object.
     ///
@@ -61,17 +97,25 @@ impl Tree {
             Some(b'[') => tree.add_value(&NodePath::root(), text),
             Some(_) => tree.add_lines(text),
         }?;
-        if tree.0.len() > MAX_SUBJECT_NODES {
-            return Err(format!("too large: the object has more than {MAX_SUBJECT_NODES} nodes").into());
-        }
+        tree.check_size()?;
         Ok(tree)
     }
 
+    fn check_size(&self) -> Result<(), String> {
+        if self.0.len() > MAX_SUBJECT_NODES {
+            return Err(format!("too large: the object has more than {MAX_SUBJECT_NODES} nodes"));
+        }
+        Ok(())
+    }
+
     fn add_paths(&mut self, text: &str) -> Result<(), String> {
-        let paths: BTreeMap<String, &RawValue> = json(text, "the object")?;
-        for (path, value) in paths {
+        for (path, value) in json::<Unique<'_>>(text, "the object")?.0 {
+            if path.len() > MAX_PATH || path.matches('/').count() > MAX_DEPTH {
+                return Err(format!("{} is longer than {MAX_PATH} bytes or {MAX_DEPTH} segments", quoted(&path)));
+            }
             let valid = NodePath::parse(&path).map_err(|why| format!("{} is not a path: {why}", quoted(&path)))?;
             self.add_value(&valid, value.get())?;
+            self.check_size()?;
         }
         Ok(())
     }
@@ -89,7 +133,7 @@ impl Tree {
             }
             Some(b'{') => {
                 self.ensure(path);
-                for (name, item) in json::<BTreeMap<String, &RawValue>>(value, place)? {
+                for (name, item) in json::<Unique<'_>>(value, place)?.0 {
                     self.add_child(path, &name, &data(item.get()))?;
                 }
             }

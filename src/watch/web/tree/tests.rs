@@ -82,6 +82,11 @@ fn what_is_not_a_list_of_members_is_refused_with_its_place() {
             r#"{"/s/web": [{"ip": "::1"}]}"#,
             "a member in /s/web has neither a name nor a host and a port: \"{\\\"ip\\\": \\\"::1\\\"}\"",
         ),
+        (
+            r#"{"/s": ["a:1", "b:1"], "/s": ["a:1"]}"#,
+            "the object cannot be parsed: the key \"/s\" appears twice at line 1 column 37",
+        ),
+        (r#"{"/s": {"a:1": 1, "a:1": 2}}"#, "/s cannot be parsed: the key \"a:1\" appears twice at line 1 column 20"),
         (r#"{"/s/web": [1]}"#, "a member in /s/web is neither a string nor an object: \"1\""),
     ] {
         assert_eq!(members(body, "/"), expected, "{body}");
@@ -89,6 +94,8 @@ fn what_is_not_a_list_of_members_is_refused_with_its_place() {
     assert!(members(&format!("[\"{}\"]", "x".repeat(99)), "/").starts_with("xxx"));
     assert!(members(&"y".repeat(99), "/").ends_with("yy\"…"));
     assert_eq!(Tree::parse(b"\x1f\x8b\x08").unwrap_err().reason, "the object is not UTF-8 text");
+    let deep = members(&format!("{{\"{}\": []}}", "/a".repeat(20_000)), "/");
+    assert!(deep.ends_with("… is longer than 1024 bytes or 64 segments"), "{deep}");
     let many =
         format!("{{\"/s\": [{}]}}", (0..MAX_SUBJECT_NODES).map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(","));
     assert_eq!(members(&many, "/s"), "too large: the object has more than 100000 nodes");
