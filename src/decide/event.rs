@@ -42,7 +42,7 @@ events! {
     NotAMember = not_a_member Info "node is not a member; left out" { roster: Name, path: NodePath, reason: NotAMember }
 
     // Registries.
-    RegistryUnreachable = registry_unreachable Warn "registry unreachable; files stay as they are" { registry: Name, reason: String }
+    RegistryUnreachable = registry_unreachable Warn "registry unreachable; files that depend on it stay as they are" { registry: Name, reason: String }
     RegistryConnected = registry_connected Info "reconnected to registry" { registry: Name }
     RegistryRestarted = registry_restarted Error "registry client restarted" { registry: Name, reason: String }
     RegistryPolled = registry_polled Warn "inotify unavailable; polling the directory registry" { reason: String }

@@ -14,7 +14,7 @@ mod sessions;
 mod unreadable;
 
 /// How the log line of an unreachable registry begins.
-pub const AWAY: &str = "registry unreachable; files stay as they are: ";
+pub const AWAY: &str = "registry unreachable; files that depend on it stay as they are: ";
 
 pub const CONFIG: &str = r#"
 [registry]

@@ -67,7 +67,7 @@ fn below_min_absent_and_unreachable_leave_the_file_unchanged() {
     fs::remove_dir(site.path("registry/services/web")).unwrap();
     agent.says("hold in effect: /services/web has 0 members but needs at least 1: the path does not exist");
     fs::rename(site.path("registry"), site.path("elsewhere")).unwrap();
-    agent.says("registry unreachable; files stay as they are: ");
+    agent.says("registry unreachable; files that depend on it stay as they are: ");
     assert_eq!(site.fingerprint("out/list"), before_one);
     assert_eq!(site.reloads(), 2);
     site.file("elsewhere/services/web/10.0.0.9:80", "");
