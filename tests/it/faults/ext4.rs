@@ -68,7 +68,7 @@ fn cut_at(deed: &ProgramEffect, site: &Site, point: &Point) {
     fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
     run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image));
     let mounted = Mounted::new(site, &image);
-    kill_at(site, point);
+    kill_at(site, point, || {});
     run(Command::new("cp").arg("--sparse=always").args([&image, &cut]));
     drop(mounted);
     let name = format!("{}, the power cut before {point:?}", deed.name);

@@ -165,6 +165,11 @@ impl Point {
 
 /// Runs a pass under strace with these options. Returns its exit status.
 pub fn strace(site: &Site, options: &[String]) -> ExitStatus {
+    try_strace(site, options).expect("nothing is staged")
+}
+
+/// The same; `None` if another call was delayed than the one that stages a file.
+fn try_strace(site: &Site, options: &[String]) -> Option<ExitStatus> {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-y", "-o"]).arg(site.path("trace")).args(options);
     command.args([env!("CARGO_BIN_EXE_rosterd"), "render"]).current_dir(site.path(""));
@@ -173,12 +178,18 @@ pub fn strace(site: &Site, options: &[String]) -> ExitStatus {
     if options.iter().any(|option| option.contains("delay_exit")) {
         let empty = |path: &Path| is_staged(path) && fs::metadata(path).is_ok_and(|meta| meta.len() == 0);
         let staged = || fs::read_dir(site.path("out")).unwrap().any(|entry| empty(&entry.unwrap().path()));
-        assert!(holds(PATIENCE, staged), "nothing is staged");
-        kill(Pid::from_raw(site.read("state/lock").trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+        let is_staged = holds(PATIENCE, staged);
+        // The agent may have ended if another call was delayed.
+        let killed = kill(Pid::from_raw(site.read("state/lock").trim().parse().unwrap()), Signal::SIGKILL);
         // strace would wait for the end of the delay.
         child.kill().unwrap();
+        if !is_staged {
+            child.wait().unwrap();
+            return None;
+        }
+        killed.unwrap();
     }
-    child.wait().unwrap()
+    Some(child.wait().unwrap())
 }
 
 /// Records a pass. Returns its site and its points.
@@ -191,10 +202,15 @@ pub fn record(deed: &ProgramEffect) -> (Site, Vec<Point>) {
     (site, points)
 }
 
-/// Runs the operation, and kills it at a point.
-pub fn kill_at(site: &Site, point: &Point) {
+/// Prepares the operation with `set`, runs it, and kills it at a point. Threads that take turns in another order than in the
+/// recorded pass make other calls first, so it is tried again.
+pub fn kill_at(site: &Site, point: &Point, set: impl Fn()) {
     let how = if point.is_staged_write { "delay_exit=60000000" } else { "signal=KILL" };
-    let ended = strace(site, &point.options(site, how));
+    let mut runs = (0..3).map(|_| {
+        set();
+        try_strace(site, &point.options(site, how))
+    });
+    let ended = runs.find_map(|ended| ended).expect("nothing is staged in three passes");
     assert_eq!(ended.signal(), Some(Signal::SIGKILL as i32), "{point:?} was not reached: {ended:?}");
 }
 
@@ -213,8 +229,7 @@ pub fn survives(deed: &ProgramEffect) {
     for at in &chosen {
         let point = &points[*at];
         let name = format!("killed before {point:?} ({at})");
-        deed.set(&site);
-        kill_at(&site, point);
+        kill_at(&site, point, || deed.set(&site));
         // A failing operation ends as it began, so it cannot be seen when a daemon is done.
         if deed.fails || at % 2 == 0 {
             site.run(&["render"]).expect(i32::from(deed.fails));
@@ -455,8 +470,7 @@ fn an_incomplete_overwrite_is_finished_without_the_registry() {
         assert!(strace(&site, &["-e".into(), format!("trace={CALLS}")]).success(), "{}", site.read("trace"));
         let points = points(&site.read("trace"), &site);
         for point in points.iter().filter(|point| point.path.starts_with("out") || renames(point)) {
-            deed.set(&site);
-            kill_at(&site, point);
+            kill_at(&site, point, || deed.set(&site));
             let killed = site.read("out/list");
             fs::rename(site.path("registry"), site.path("away")).unwrap();
             site.run(&["render", "--timeout", "0s"]).expect(4);
