@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::harness::site::{Agent, Site};
 use crate::main_job::{member, site_with};
 
-mod beside;
+mod concurrent_passes;
 mod pass;
 mod socket;
 

@@ -99,7 +99,7 @@ fn a_stale_answer_of_the_agent_says_so() {
     server.wait_ready();
     let fresh = || run(&[]).stderr().is_empty();
     eventually(START, "a current answer", fresh);
-    // Without the agent, the cache answers, and says so.
+    // Without the agent, the cache answers, with a note.
     drop(agent);
     let cached = run(&["--cache", "deep/er/web.json"]);
     assert_eq!(cached.expect(0).stdout(), "a:1\n");
