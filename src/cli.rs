@@ -295,17 +295,7 @@ impl Global {
             None => Some(default.to_owned()),
         };
         let (registry, paths) = (self.registry(), self.paths());
-        ConfigSource {
-            file,
-            registry,
-            paths,
-            rosters: vec![],
-            templates,
-            program: None,
-            register: None,
-            vars: serde_json::Map::new(),
-            is_offline: false,
-        }
+        ConfigSource { file, registry, paths, templates, ..ConfigSource::default() }
     }
 
     /// The overrides from the environment and the command line, for commands that only read the configuration.

@@ -1,10 +1,10 @@
 //! `rosterd migrate`: leaves confd, consul-template or zk_watcher.
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::agent_commands::print;
 use super::{Global, load};
 use crate::config::flags::working_dir;
 use crate::error::{Exit, Fatal};
@@ -61,27 +61,13 @@ pub fn migrate(global: &Global, args: &MigrateArgs) -> Result<Exit, Fatal> {
     files::write(&output, &migration.files).map_err(|why| Fatal::new(Exit::Usage, why))?;
     let problems = problems(&config);
     let text = summary(&migration, &output, &compare, problems.as_ref());
-    io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|why| Fatal::new(Exit::Failed, format!("cannot print: {why}")))?;
+    print(&text)?;
     Ok(if migration.report.todo.is_empty() && problems.is_none() { Exit::Done } else { Exit::Failed })
 }
 
 /// Why the new configuration cannot be used on this host, if so.
 fn problems(config: &Path) -> Option<Fatal> {
-    let source = ConfigSource {
-        file: Some(config.to_owned()),
-        registry: None,
-        paths: crate::config::PathOverrides::default(),
-        rosters: vec![],
-        templates: vec![],
-        program: None,
-        register: None,
-        vars: serde_json::Map::new(),
-        is_offline: false,
-    };
-    load(&source).err()
+    load(&ConfigSource { file: Some(config.to_owned()), ..ConfigSource::default() }).err()
 }
 
 /// What is printed.

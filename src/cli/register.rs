@@ -10,7 +10,7 @@ use crate::load::setup::{ConfigSource, RegisterSource};
 
 /// The command line of `register`.
 #[derive(Debug, Args)]
-#[allow(clippy::struct_excessive_bools, reason = "they are independent options")]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent options")]
 pub struct RegisterArgs {
     /// The ZooKeeper servers to use with a zk_watcher INI file: HOST:PORT,…[/chroot]
     #[arg(short, long, value_name = "SERVERS", default_value = SERVER)]

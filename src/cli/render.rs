@@ -70,16 +70,7 @@ pub async fn render(global: &Global, args: RenderArgs, blocked: Option<BlockedSi
 
 /// Runs `diff`.
 pub async fn diff(global: &Global, args: DiffArgs, blocked: Option<BlockedSignals>) -> Result<Exit, Fatal> {
-    let request = PassRequest {
-        names: args.names,
-        timeout: args.timeout,
-        max_stale: None,
-        dry_run: true,
-        diff: true,
-        no_reload: true,
-        detailed_exitcode: true,
-        held_ok: false,
-    };
+    let request = PassRequest { diff: true, detailed_exitcode: true, ..PassRequest::dry_run(args.names, args.timeout) };
     make_pass(&global.source(vec![]), request, global.registry().is_some(), Elsewhere::default(), blocked).await
 }
 

@@ -104,16 +104,7 @@ async fn run(source: &ConfigSource, case: &Case, base: &Path) -> Result<Result<(
         Ok(views) => views,
         Err(why) => return Ok(Err(why)),
     };
-    let request = PassRequest {
-        names: vec![case.template.clone()],
-        timeout: LIMIT,
-        max_stale: None,
-        dry_run: true,
-        diff: false,
-        no_reload: true,
-        detailed_exitcode: false,
-        held_ok: false,
-    };
+    let request = PassRequest::dry_run(vec![case.template.clone()], LIMIT);
     let saved = Arc::new(SavedSource { views, origin: "the case".to_owned() });
     let (report, mut files) = render_in_memory(&setup, &request, saved).await?;
     Ok(got(&report, &case.template, files.remove(&*case.template)).and_then(|got| judge(case, &got, base)))

@@ -44,6 +44,20 @@ pub struct PassRequest {
 }
 
 impl PassRequest {
+    /// A pass that only compares.
+    pub fn dry_run(names: Vec<String>, timeout: Duration) -> Self {
+        Self {
+            names,
+            timeout,
+            max_stale: None,
+            dry_run: true,
+            diff: false,
+            no_reload: true,
+            detailed_exitcode: false,
+            held_ok: false,
+        }
+    }
+
     /// Whether reloads follow replacements.
     pub fn reloads(&self) -> bool {
         !self.dry_run && !self.no_reload

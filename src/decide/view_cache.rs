@@ -35,10 +35,8 @@ impl ViewCache {
 
     /// The registry is not reached. Its views may be out of date.
     pub fn invalidate(&mut self, now: Moment, registry: &Arc<str>) {
-        let views = std::mem::take(&mut self.views).into_iter();
-        let (lost, kept): (BTreeMap<_, _>, _) = views.partition(|((of, _), _)| of == registry);
-        self.views = kept;
-        self.stale.extend(lost.into_iter().map(|(place, (view, _))| (place, (view, now))));
+        let lost = self.views.extract_if(.., |(of, _), _| of == registry);
+        self.stale.extend(lost.map(|(place, (view, _))| (place, (view, now))));
     }
 
     /// Applies an update of a subject.

@@ -20,7 +20,7 @@ use crate::render::{Globals, Library, compile_where};
 mod tests;
 
 /// Where the command line gets the configuration from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ConfigSource {
     /// The main file; `None` if none was given and the command does not need one.
     pub file: Option<PathBuf>,

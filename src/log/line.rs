@@ -9,6 +9,7 @@ use tracing::field::{Field, Visit};
 
 use super::cut;
 use crate::decide::Event;
+use crate::decide::hold::plural;
 use crate::payload::mask_credentials;
 use crate::text::one_line;
 
@@ -138,9 +139,8 @@ impl Line {
         if let Some(changed) = get("changed").as_u64().filter(|changed| *changed > 0) {
             let _ = write!(text, " {changed} updated");
         }
-        let members = get("members");
-        let noun = if members.as_u64() == Some(1) { "member" } else { "members" };
-        let _ = write!(text, " ({members} {noun} now)");
+        let members = get("members").as_u64().unwrap_or_default();
+        let _ = write!(text, " ({} now)", plural(usize::try_from(members).unwrap_or(usize::MAX), "member"));
         text
     }
 }

@@ -80,6 +80,15 @@ pub enum View {
 }
 
 impl View {
+    /// A subject that cannot be read, for this reason.
+    pub fn unreadable(subject: &Subject, why: Arc<str>) -> Self {
+        match subject {
+            Subject::Members(_) => Self::Members(Seen::Unreadable(why)),
+            Subject::Keyed { .. } => Self::Keyed(Seen::Unreadable(why)),
+            Subject::Node(_) => Self::Node(Seen::Unreadable(why)),
+        }
+    }
+
     /// Applies one change. A change that does not fit the view is ignored: a `Reset` follows then.
     pub fn apply(&mut self, change: Change) {
         match (self, change) {

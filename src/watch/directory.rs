@@ -73,12 +73,7 @@ impl Directory {
                 sleep(RESTART_PAUSE).await;
             }
         };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = events.closed() => {}
-            () = following => {}
-        }
+        events.until_stopped(&stop, following).await;
     }
 
     /// Follows until an internal error, and returns it. Everything has to start again then.

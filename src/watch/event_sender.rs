@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{RegistryEvent, Unreachable, Update};
@@ -37,9 +38,14 @@ impl EventSender {
         &self.registry
     }
 
-    /// Returns when the receiver is gone.
-    pub async fn closed(&self) {
-        self.out.closed().await;
+    /// Runs `work` until `stop`, or until the receiver of events is gone. Returns `None` then.
+    pub async fn until_stopped<T>(&self, stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            () = self.out.closed() => None,
+            done = work => Some(done),
+        }
     }
 
     /// Sends a diff of a subject that has no versions.
@@ -78,7 +84,7 @@ impl EventSender {
     }
 
     async fn send(&self, update: Update) {
-        // A closed channel ends the registry, which waits for `closed`.
+        // A closed channel ends the registry, which `until_stopped` stops.
         let _ = self.out.send(RegistryEvent { registry: Arc::clone(&self.registry), update }).await;
     }
 

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Setback;
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{RegistryEvent, Seen, View};
+use crate::model::registry_event::{RegistryEvent, View};
 use crate::model::saved_view::SavedViews;
 
 use super::cache::Diff;
@@ -38,12 +38,8 @@ impl Saved {
 
     /// The view of a subject. One that was not saved is unknown, not empty.
     fn view(&self, subject: &Subject) -> View {
-        let missing = || Arc::from(format!("{} does not have it", self.source.origin));
-        self.source.views.view(&self.name, subject).unwrap_or_else(|| match subject {
-            Subject::Members(_) => View::Members(Seen::Unreadable(missing())),
-            Subject::Keyed { .. } => View::Keyed(Seen::Unreadable(missing())),
-            Subject::Node(_) => View::Node(Seen::Unreadable(missing())),
-        })
+        let missing = || View::unreadable(subject, format!("{} does not have it", self.source.origin).into());
+        self.source.views.view(&self.name, subject).unwrap_or_else(missing)
     }
 }
 
@@ -65,12 +61,7 @@ impl Registry for Saved {
                     changed(&mut subjects).await;
                 }
             };
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => {}
-                () = events.closed() => {}
-                () = following => {}
-            }
+            events.until_stopped(&stop, following).await;
         })
     }
 

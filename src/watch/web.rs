@@ -115,12 +115,7 @@ impl Registry for Web {
     ) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let events = EventSender::new(Arc::clone(&self.config.name), out);
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => {}
-                () = events.closed() => {}
-                () = self.run(subjects, &events) => {}
-            }
+            events.until_stopped(&stop, self.run(subjects, &events)).await;
         })
     }
 

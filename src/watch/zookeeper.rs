@@ -4,7 +4,6 @@
 //! is known of the subjects outlives the connection, and so does the session, until its timeout: then the next
 //! connection only has to find the differences.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -131,7 +130,7 @@ impl ZooKeeper {
             expired: Vec::new(),
         };
         loop {
-            let Some(connected) = until_stopped(&stop, &events, client.connect()).await else { return };
+            let Some(connected) = events.until_stopped(&stop, client.connect()).await else { return };
             let Connected::Yes { connection, tracker, is_resumed } = connected else { continue };
             let context = Context {
                 subscriptions: &mut client.subscriptions,
@@ -141,7 +140,7 @@ impl ZooKeeper {
             };
             self.connection.send_replace(Some(connection.clone()));
             let follower = Follower::new(connection.clone(), tracker, self.mode(), is_resumed, context);
-            let end = until_stopped(&stop, &events, follower.run(&mut subjects)).await;
+            let end = events.until_stopped(&stop, follower.run(&mut subjects)).await;
             self.connection.send_replace(None);
             let Some(end) = end else {
                 if !self.keeps_session.load(Ordering::Relaxed) {
@@ -149,20 +148,10 @@ impl ZooKeeper {
                 }
                 return;
             };
-            if until_stopped(&stop, &events, client.disconnected(end, &connection)).await.is_none() {
+            if events.until_stopped(&stop, client.disconnected(end, &connection)).await.is_none() {
                 return;
             }
         }
-    }
-}
-
-/// Runs `work` until `stop`, or until the receiver of events is gone.
-async fn until_stopped<T>(stop: &CancellationToken, events: &EventSender, work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => None,
-        () = events.closed() => None,
-        done = work => Some(done),
     }
 }
 

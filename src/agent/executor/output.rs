@@ -33,21 +33,21 @@ impl Output {
     /// The path of a file in the output.
     pub fn path(&self, dest: &Path) -> PathBuf {
         match self {
-            Self::Directory(directory) => {
-                let dest = normalized(dest);
-                directory.join(dest.strip_prefix("/").unwrap_or(&dest))
-            }
+            Self::Directory(directory) => below(directory, dest),
             Self::Memory(_) => dest.to_owned(),
         }
     }
 
     /// Puts a rendered file.
     pub async fn put(&self, writer: &Writer, template: &TemplateConfig, mut bytes: Vec<u8>) -> Outcome {
-        if let Self::Memory(rendered) = self {
-            let mut rendered = rendered.lock().unwrap_or_else(PoisonError::into_inner);
-            rendered.insert(Arc::clone(&template.name), bytes);
-            return Outcome::WouldReplace;
-        }
+        let root = match self {
+            Self::Directory(directory) => directory.clone(),
+            Self::Memory(rendered) => {
+                let mut rendered = rendered.lock().unwrap_or_else(PoisonError::into_inner);
+                rendered.insert(Arc::clone(&template.name), bytes);
+                return Outcome::WouldReplace;
+            }
+        };
         if template.placing.block.is_some() {
             // The whole file, with the block in it.
             match files::compare(writer, template, &bytes).await {
@@ -55,8 +55,7 @@ impl Output {
                 Err(setback) => return failed(&setback),
             }
         }
-        let path = self.path(&template.dest);
-        let root = if let Self::Directory(root) = self { root.clone() } else { PathBuf::new() };
+        let path = below(&root, &template.dest);
         // The mode of the file on this host, which may have secrets.
         let current = fs::metadata(&template.dest).ok().map(|meta| meta.permissions().mode() & 0o777);
         let mode = template.mode.or(current).unwrap_or(MODE);
@@ -65,13 +64,18 @@ impl Output {
             reject_links(&root, &path)?;
             replace(&path, &bytes, mode)
         });
-        let written = written.await;
-        match written.map_err(io::Error::other).flatten() {
+        match written.await.map_err(io::Error::other).flatten() {
             Ok(true) => Outcome::Replaced,
             Ok(false) => Outcome::Unchanged,
             Err(why) => failed(&Setback::new(format!("write {shown}"), why)),
         }
     }
+}
+
+/// The path of a destination below the output directory.
+fn below(root: &Path, dest: &Path) -> PathBuf {
+    let dest = normalized(dest);
+    root.join(dest.strip_prefix("/").unwrap_or(&dest))
 }
 
 fn failed(setback: &Setback) -> Outcome {

@@ -15,17 +15,7 @@ fn the_host_is_determined_once_across_reloads_and_edits() {
     file("rosterd.toml", &format!("registry.url = \"zk://127.0.0.1:1\"\n{template}"));
     file("templates/t", "{{ host.name }} {{ host.ip }}{% include 'deep/line' %}");
     file("templates/deep/line", "\n");
-    let source = ConfigSource {
-        file: Some(dir.path().join("rosterd.toml")),
-        registry: None,
-        paths: PathOverrides::default(),
-        rosters: vec![],
-        templates: vec![],
-        program: None,
-        register: None,
-        vars: serde_json::Map::new(),
-        is_offline: false,
-    };
+    let source = ConfigSource { file: Some(dir.path().join("rosterd.toml")), ..ConfigSource::default() };
     let known = Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [192, 0, 2, 9].into() };
     let setup = Setup::load(&source, Some(&ThisHost::from(known))).unwrap();
     let shown = |library: &Library| {

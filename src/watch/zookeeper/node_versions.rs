@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Seen, View};
+use crate::model::registry_event::View;
 use crate::model::version::{Versions, Zxid};
 use crate::watch::cache::{CachedView, Diff, ViewUpdate};
 use crate::watch::dirty::MemberId;
@@ -163,12 +163,7 @@ impl CachedSubject {
 
     /// Records that the subject cannot be read, and returns what to send.
     pub fn set_unreadable(&mut self, subject: &Subject, reason: &str) -> Option<(Diff, Versions)> {
-        let view = match subject {
-            Subject::Members(_) => View::Members(Seen::Unreadable(reason.into())),
-            Subject::Keyed { .. } => View::Keyed(Seen::Unreadable(reason.into())),
-            Subject::Node(_) => View::Node(Seen::Unreadable(reason.into())),
-        };
-        let update = ViewUpdate::Full(view);
+        let update = ViewUpdate::Full(View::unreadable(subject, reason.into()));
         self.apply(ReadResult { update, parents: Vec::new(), changed: Vec::new(), other_children: None })
     }
 
