@@ -123,7 +123,7 @@ pub fn main<Args: IntoIterator<Item = OsString>>(args: impl FnOnce() -> Args) ->
     // Before anything else, even before a long command line is copied: without its handlers, most signals would end the
     // agent.
     let blocked = BlockedSignals::block();
-    let args = match spelling::modern(args().into_iter().collect(), &Cli::command()) {
+    let args = match spelling::modern(args().into_iter().collect(), Cli::command) {
         Ok(args) => args,
         Err(wrong) => {
             complain(&Fatal::new(Exit::Usage, wrong));

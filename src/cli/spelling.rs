@@ -1,5 +1,6 @@
 //! Accepts spellings of options from confd, consul-template and Go's flag package, and says what replaces the others.
 
+use std::cell::LazyCell;
 use std::ffi::OsString;
 
 use clap::Command;
@@ -36,8 +37,10 @@ const FOREIGN: [(&str, &str, &str); 21] = [
 ///
 /// # Errors
 /// There is an option of confd or consul-template that has no counterpart of its name: what to use.
-pub fn modern(args: Vec<OsString>, cli: &Command) -> Result<Vec<OsString>, String> {
-    let longs = long_options(cli);
+pub fn modern(args: Vec<OsString>, cli: impl Fn() -> Command) -> Result<Vec<OsString>, String> {
+    // Most command lines need no list of the options, which costs as much as the parsing.
+    let longs = LazyCell::new(|| long_options(&cli()));
+    let is_option = |name: &str| longs.iter().any(|long| long == name);
     let mut out = Vec::with_capacity(args.len() + 1);
     let (mut once, mut verbatim) = (false, false);
     // It has confd's option of that name itself.
@@ -45,10 +48,10 @@ pub fn modern(args: Vec<OsString>, cli: &Command) -> Result<Vec<OsString>, Strin
     for arg in args {
         verbatim |= arg == "--";
         let text = if verbatim { None } else { arg.to_str() };
-        if let Some(wrong) = text.filter(|_| !migrates).and_then(|text| foreign(text, &longs)) {
+        if let Some(wrong) = text.filter(|_| !migrates).and_then(|text| foreign(text, is_option)) {
             return Err(wrong);
         }
-        match text.map(|text| two_dashes(text, &longs)) {
+        match text.map(|text| two_dashes(text, is_option)) {
             Some(text) if text == "--once" || text == "--onetime" => once = true,
             Some(text) if text == "--config-file" || text.starts_with("--config-file=") => {
                 out.push(OsString::from(text.replacen("-file", "", 1)));
@@ -70,12 +73,12 @@ pub fn modern(args: Vec<OsString>, cli: &Command) -> Result<Vec<OsString>, Strin
 }
 
 /// What to use instead of an option that only confd or consul-template has.
-fn foreign(text: &str, longs: &[String]) -> Option<String> {
+fn foreign(text: &str, is_option: impl Fn(&str) -> bool) -> Option<String> {
     let name = text.strip_prefix('-').map(|rest| rest.strip_prefix('-').unwrap_or(rest))?;
     let name = name.split('=').next().unwrap_or_default();
     let (program, _, instead) = FOREIGN.iter().find(|(_, option, _)| *option == name)?;
     // `prefix` is an option of `migrate` only.
-    if name != "prefix" && longs.iter().any(|long| long == name) {
+    if name != "prefix" && is_option(name) {
         return None;
     }
     Some(format!(
@@ -84,11 +87,11 @@ fn foreign(text: &str, longs: &[String]) -> Option<String> {
     ))
 }
 
-fn two_dashes(text: &str, longs: &[String]) -> String {
+fn two_dashes(text: &str, is_option: impl Fn(&str) -> bool) -> String {
     let name = text.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
     let is_long = |name: &str| {
         let name = name.split('=').next().unwrap_or_default();
-        name.len() > 1 && (longs.iter().any(|long| long == name) || ["config-file", "once", "onetime"].contains(&name))
+        name.len() > 1 && (["config-file", "once", "onetime"].contains(&name) || is_option(name))
     };
     match name {
         Some(name) if is_long(name) => format!("--{name}"),

@@ -8,7 +8,7 @@ fn spelled(words: &str) -> String {
         .subcommand(Command::new("migrate").arg(Arg::new("prefix").long("prefix")))
         .subcommand(Command::new("render").arg(Arg::new("dry-run").long("dry-run").visible_alias("noop")));
     let args = words.split(' ').map(OsString::from).collect();
-    let out = match modern(args, &cli) {
+    let out = match modern(args, || cli.clone()) {
         Ok(out) => out,
         Err(wrong) => return wrong,
     };
