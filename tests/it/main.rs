@@ -4,6 +4,7 @@
 mod web;
 
 mod block;
+mod chaos;
 mod chef;
 mod config_errors;
 mod connect;

@@ -315,6 +315,21 @@ impl ZooKeeper {
         });
     }
 
+    /// Deletes a node as soon as a running server accepts that.
+    pub fn remove_soon(&self, path: &str) {
+        let up = self.servers.iter().filter(|server| server.child.is_some()).map(Server::address);
+        let path = path.to_owned();
+        soon(&up.collect::<Vec<_>>().join(","), &format!("a quorum deletes {path}"), move |client| {
+            let path = path.clone();
+            async move {
+                match client.delete(&path, None).await {
+                    Err(zookeeper_client::Error::NoNode) => Ok(()),
+                    done => done,
+                }
+            }
+        });
+    }
+
     /// Waits until a server has everything that its leader has.
     pub fn sync_soon(&self, index: usize) {
         let server = &self.servers[index];
