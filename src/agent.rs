@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Interval;
 use tracing::debug;
 
@@ -19,10 +19,13 @@ use crate::load::loader::{Load, Loaded, Loader};
 use crate::load::setup::{ConfigSource, Setup};
 use crate::log::emit;
 use crate::register::{Registrar, RegistrarEvent};
+use crate::report::snapshot::Snapshot;
+use crate::serve;
 use crate::state::lock::StateLock;
 
 mod driver;
 pub mod executor;
+pub mod heartbeat;
 pub mod inherited;
 pub mod pass;
 pub mod progress;
@@ -39,6 +42,7 @@ pub use requests::paused;
 pub use signals::{BlockedSignals, Signals};
 
 use driver::Driver;
+use heartbeat::Heartbeat;
 use pass::Passes;
 use refusals::Refusals;
 use requests::RequestState;
@@ -64,6 +68,10 @@ enum Next {
     Loaded(Loaded),
     /// A request on the control socket.
     Request(PendingRequest),
+    /// HTTP asks for the state.
+    Snapshot(oneshot::Sender<Snapshot>),
+    /// Somebody asks whether the loop makes progress.
+    Heartbeat,
     /// An event of the program that the agent runs.
     Program(SupervisorEvent),
     /// An event of the services.
@@ -92,6 +100,7 @@ pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Re
     let mut agent = Agent::start(source, setup, inherited, Arc::clone(&lock));
     let code = loop {
         let event = agent.next(&mut signals).await;
+        agent.heartbeat.beat();
         match event {
             Next::Engine(input) => agent.step(input),
             Next::Compact => {
@@ -105,6 +114,9 @@ pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Re
             Next::Load(load) => agent.loader.request(load, &agent.setup),
             Next::Loaded(loaded) => agent.apply_load(loaded).await,
             Next::Request(request) => agent.answer(request),
+            // The client may have disconnected.
+            Next::Snapshot(reply) => _ = reply.send(agent.snapshot()),
+            Next::Heartbeat => {}
             Next::Program(event) => agent.supervise(event),
             Next::Service(event) => agent.registrar.handle(event),
             Next::Stop(signal) => agent.stop(signal, agent.setup.config.agent.on_stop == OnStop::Keep),
@@ -140,6 +152,8 @@ struct Agent {
     server: Server,
     incoming: mpsc::Receiver<PendingRequest>,
     requests: RequestState,
+    http: serve::Server,
+    heartbeat: Heartbeat,
     supervisor: Supervisor,
     refusals: Refusals,
     registrar: Registrar,
@@ -151,11 +165,14 @@ impl Agent {
     fn start(source: ConfigSource, setup: Setup, inherited: Inherited, lock: Arc<Mutex<StateLock>>) -> Self {
         inherited.owned_files.iter().for_each(|owned_files| owned_files.retain(&setup.config.templates));
         let (sender, incoming) = mpsc::channel(1);
+        let heartbeat = Heartbeat::new();
         let driver = Driver::new(&setup, inherited, RunMode::Continuous, true);
         let mut agent = Self {
             server: Server::open(setup.config.status.clone(), sender),
             incoming,
             requests: RequestState::new(&setup.config.agent.state_dir),
+            http: serve::Server::start(setup.config.status.http.clone(), &heartbeat),
+            heartbeat,
             compact: tokio::time::interval_at((Instant::now() + COMPACT_INTERVAL).into(), COMPACT_INTERVAL),
             template_watcher: TemplateWatcher::watch(&setup.config),
             dest_watcher: DestWatcher::watch(&setup.config),
@@ -196,6 +213,8 @@ impl Agent {
             _ = self.compact.tick() => Next::Compact,
             loaded = self.loader.loaded() => Next::Loaded(loaded),
             Some(request) = self.incoming.recv() => Next::Request(request),
+            Some(reply) = self.http.next() => Next::Snapshot(reply),
+            () = self.heartbeat.asked() => Next::Heartbeat,
             () = self.dest_watcher.due() => Next::CheckDrift,
             () = self.template_watcher.changed() => Next::Load(Load::Templates),
         }
@@ -297,6 +316,7 @@ impl Agent {
         self.template_watcher = TemplateWatcher::watch(&setup.config);
         self.dest_watcher = DestWatcher::watch(&setup.config);
         self.server.reconfigure(&setup.config.status).await;
+        self.http.reconfigure(setup.config.status.http.as_ref());
         self.apply_setup(setup);
         self.maintain_state();
     }
@@ -335,6 +355,7 @@ impl Agent {
         self.requests.close();
         self.driver.passes = Passes::default();
         self.server.stop().await;
+        self.http.stop();
         self.step(Input::Stopping);
         let grace = tokio::time::sleep(GRACE);
         tokio::pin!(grace);

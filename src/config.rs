@@ -4,6 +4,7 @@
 //! every problem at once; `problem.rs` draws problems with carets; `delta.rs` says what differs between two of them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ mod dest;
 mod exec;
 mod file;
 pub mod flags;
+mod http;
 mod include;
 mod interpolate;
 pub mod keys;
@@ -73,7 +75,7 @@ pub struct Config {
     pub registries: Vec<Arc<RegistryConfig>>,
     /// The settings of the agent.
     pub agent: Agent,
-    /// The control socket.
+    /// The control socket and HTTP.
     pub status: StatusConfig,
     /// `[vars]`, as templates see it.
     pub vars: serde_json::Map<String, serde_json::Value>,
@@ -151,11 +153,25 @@ pub struct StatusConfig {
     pub socket: PathBuf,
     /// The group that may connect to the socket; the group of the process if `None`.
     pub group: Option<u32>,
+    /// HTTP; `None` if it is off.
+    #[serde(flatten)]
+    pub http: Option<HttpConfig>,
+}
+
+/// HTTP, read only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HttpConfig {
+    /// The address and port.
+    pub listen: SocketAddr,
+    /// Names and addresses that a request may have as its host, besides those of loopback and of the connection itself;
+    /// names in lower case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 impl Default for StatusConfig {
     fn default() -> Self {
-        Self { socket: resolve::default_socket(resolve::AGENT_NAME), group: None }
+        Self { socket: resolve::default_socket(resolve::AGENT_NAME), group: None, http: None }
     }
 }
 

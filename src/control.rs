@@ -80,7 +80,7 @@ impl Server {
 
     /// Moves the socket to the path of a new configuration.
     pub async fn reconfigure(&mut self, config: &StatusConfig) {
-        if self.config == *config {
+        if (&self.config.socket, self.config.group) == (&config.socket, config.group) {
             return;
         }
         self.stop().await;

@@ -19,6 +19,7 @@
 //! - [`state`]: what is kept across restarts: the journal, last known-good members, owned files, the lock
 //! - [`fswatch`]: watches on templates and destinations
 //! - [`control`]: the control socket, its protocol and its client
+//! - [`serve`]: HTTP: the state as a page and as JSON, the events, and checks for monitoring
 //! - [`migrate`]: the configuration and templates of other tools as those of rosterd
 //! - [`register`]: the services of this host: their checks, and their nodes in the registry
 //! - [`report`]: the engine's report in words: `status` and `explain`
@@ -56,6 +57,7 @@ mod payload;
 mod register;
 mod render;
 mod report;
+mod serve;
 mod state;
 #[cfg(test)]
 #[allow(dead_code, reason = "the tests of the binary use the rest")]

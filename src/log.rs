@@ -92,9 +92,15 @@ pub fn emit(event: Event) {
 
 /// Every event from now on. A subscriber that falls more than [`BACKLOG`] events behind loses the oldest, and its
 /// receiver reports how many.
-#[cfg_attr(not(test), expect(dead_code, reason = "metrics and an audit trail are to read it"))]
 pub fn subscribe() -> Receiver<Arc<Event>> {
     EVENTS.subscribe()
+}
+
+/// An event as a line of the JSON log, without its end.
+pub fn json_line(event: &Event, time: SystemTime) -> String {
+    let mut line = Format::Json.format(&Line::from(event), time);
+    line.truncate(line.trim_end().len());
+    line
 }
 
 fn level(severity: Severity) -> Level {

@@ -7,5 +7,6 @@ pub mod health;
 pub mod program;
 pub mod screen;
 pub mod services;
+pub mod snapshot;
 pub mod status;
 pub mod words;

@@ -15,6 +15,7 @@ use crate::load::loader::Load;
 use crate::log::emit;
 use crate::report::context::Context;
 use crate::report::explain::{explain, names};
+use crate::report::snapshot::Snapshot;
 use crate::report::status::Status;
 use crate::report::words::field;
 use crate::state::drains::Drain;
@@ -78,8 +79,8 @@ impl Agent {
         let PendingRequest { body, uid, answer } = request;
         let response = match body {
             RequestBody::Status => {
-                let report = self.driver.engine.report(self.driver.now());
-                let status = Status::new(&report, &self.report_context());
+                let Snapshot { report, context } = self.snapshot();
+                let status = Status::new(&report, &context);
                 if may_command(uid) {
                     self.requests.shown =
                         report.rosters.into_iter().map(|(name, it)| (name, it.held_members)).collect();
@@ -101,20 +102,21 @@ impl Agent {
         let _ = answer.send(response);
     }
 
-    fn report_context(&self) -> Context {
-        Context {
+    /// The state of everything, for `status`, `explain` and HTTP.
+    pub fn snapshot(&self) -> Snapshot {
+        let context = Context {
             wall: SystemTime::now(),
             zone: Zone::system(),
             pause: self.requests.pause.clone(),
             program: self.supervisor.report(),
             refused: self.refusals.all(),
             services: self.registrar.report(),
-        }
+        };
+        Snapshot { report: self.driver.engine.report(self.driver.now()), context }
     }
 
     fn explain(&mut self, name: &str, uid: u32) -> Answer {
-        let mut report = self.driver.engine.report(self.driver.now());
-        let context = self.report_context();
+        let Snapshot { mut report, context } = self.snapshot();
         let Some(text) = explain(&report, name, &context) else {
             let known: Vec<&str> = names(&report, &context).into_iter().collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };

@@ -8,7 +8,7 @@ use super::Global;
 use super::agent_commands::{print, send};
 use crate::control::{Answer, RequestBody};
 use crate::error::{Exit, Fatal};
-use crate::log::{json_safe, plain};
+use crate::log::plain;
 use crate::report::conditions::Health;
 use crate::report::screen::{Screen, plugin_line};
 use crate::report::status::Status;
@@ -38,7 +38,7 @@ pub async fn status(global: &Global, args: StatusArgs) -> Result<u8, Fatal> {
     }
     let status = answer?;
     let screen = Screen { now: SystemTime::now(), zone: Zone::system() };
-    print(&if args.json { json(&status)? } else { screen.text(&status) })?;
+    print(&if args.json { status.json() } else { screen.text(&status) })?;
     Ok(Exit::Done.code())
 }
 
@@ -66,10 +66,4 @@ fn check(answer: Result<Status, Fatal>) -> Result<u8, Fatal> {
             Ok(UNKNOWN)
         }
     }
-}
-
-fn json(status: &Status) -> Result<String, Fatal> {
-    let text = serde_json::to_string_pretty(status)
-        .map_err(|why| Fatal::new(Exit::Failed, format!("cannot write the status as JSON: {why}")))?;
-    Ok(text.lines().map(|line| json_safe(line) + "\n").collect())
 }

@@ -47,7 +47,11 @@ impl Config {
                 log_format: LogFormat::Text,
                 on_stop: OnStop::Deregister,
             },
-            status: StatusConfig { socket: paths.socket.unwrap_or_else(|| default_socket(AGENT_NAME)), group: None },
+            status: StatusConfig {
+                socket: paths.socket.unwrap_or_else(|| default_socket(AGENT_NAME)),
+                group: None,
+                http: None,
+            },
             vars: serde_json::Map::new(),
             rosters: Vec::new(),
             wheres: Vec::new(),

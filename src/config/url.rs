@@ -183,7 +183,7 @@ fn server(text: &str, default: u16) -> Result<String, ValueError> {
 }
 
 /// Checks a host name or an IPv4 address.
-fn host_name(server: &str, host: &str, hint: &str) -> Result<String, ValueError> {
+pub fn host_name(server: &str, host: &str, hint: &str) -> Result<String, ValueError> {
     if host.is_empty() {
         let message =
             if server.is_empty() { "a server name is missing".into() } else { format!("{server:?} has no host") };

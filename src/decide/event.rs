@@ -155,6 +155,8 @@ events! {
     SocketListening = socket_listening Info "control socket is listening" { socket: PathBuf }
     SocketUnavailable = socket_unavailable Warn "control socket unavailable; retrying" { reason: String }
     SocketError = socket_error Warn "control socket error" { reason: String }
+    HttpListening = http_listening Info "HTTP is listening" { listen: String }
+    HttpUnavailable = http_unavailable Warn "HTTP unavailable; retrying" { reason: String }
     RequestRefused = request_refused Info "control request refused" { uid: u32, request: String }
     ResolverTimedOut = resolver_timed_out Warn "resolver does not answer; the full host name is not known" { host: String, limit_s: u64 }
     LogFilterRefused = log_filter_refused Warn "invalid log filter" { filter: String, reason: String }

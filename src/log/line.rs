@@ -24,7 +24,7 @@ const MAX_LIST: usize = 10;
 
 /// Fields that can be the subject of a line. In text, the first one that a line has precedes the reason. Templates come
 /// before their command, which may be a script of many lines.
-const SUBJECTS: [&str; 8] = ["path", "dest", "templates", "command", "file", "member", "change", "socket"];
+const SUBJECTS: [&str; 9] = ["path", "dest", "templates", "command", "file", "member", "change", "socket", "listen"];
 
 /// One line of the log.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::conditions::{
 use super::context::Context;
 use super::services;
 use super::words::field;
-use crate::decide::report::{ProgramState, Report, TemplateReport};
+use crate::decide::report::{ProgramState, ReloadReport, Report, TemplateReport};
 use crate::log::{cut, plain};
 use crate::payload::mask_credentials;
 
@@ -39,12 +39,36 @@ impl HealthStatus {
     }
 }
 
+/// Why not every file is up to date, with its software: one line for each reason, in the words of `explain`. Empty if all
+/// is rendered, and nothing is pending, stale, held, paused or refused. Services do not count.
+pub fn not_ready(report: &Report, context: &Context) -> Vec<String> {
+    let is_reason = |condition: &Condition| condition.blocking && condition.health > Health::Ok;
+    let mut all: Vec<String> = context.refused.iter().map(|it| problem(None, &refused(it, context).text)).collect();
+    let others = whole(report, context).into_iter().map(|condition| (None, condition));
+    let others = others.chain(of_files(report, context)).filter(|(_, condition)| is_reason(condition));
+    all.extend(others.map(|(subject, condition)| problem(subject, &condition.text)));
+    all.extend(reloads(report, context).into_iter().map(|(subject, condition)| problem(subject, &condition.text)));
+    all
+}
+
 /// Every condition, with the subject if its text does not name it.
 fn all(report: &Report, context: &Context) -> Vec<(Option<String>, Condition)> {
     let clock = &context.clock(report);
     let mut all: Vec<(Option<String>, Condition)> = Vec::new();
     let general = context.refused.iter().map(|it| refused(it, context)).chain(whole(report, context));
     all.extend(general.map(|condition| (None, condition)));
+    all.extend(of_files(report, context));
+    for it in &context.services {
+        all.push((Some(format!("service {}", it.name)), services::condition(it, clock)));
+    }
+    all.extend(reloads(report, context));
+    all
+}
+
+/// The conditions of rosters, keys and templates.
+fn of_files(report: &Report, context: &Context) -> Vec<(Option<String>, Condition)> {
+    let clock = &context.clock(report);
+    let mut all: Vec<(Option<String>, Condition)> = Vec::new();
     let rosters = report.rosters.values().flat_map(|it| roster_conditions(report, it, clock));
     let keys = report.keys.values().flat_map(|it| key_conditions(report, it, clock));
     all.extend(rosters.chain(keys).map(|condition| (None, condition)));
@@ -55,14 +79,14 @@ fn all(report: &Report, context: &Context) -> Vec<(Option<String>, Condition)> {
         }
         all.extend(own.into_iter().map(|condition| (Some(format!("template {name}")), condition)));
     }
-    for it in &context.services {
-        all.push((Some(format!("service {}", it.name)), services::condition(it, clock)));
-    }
-    for (command, it) in &report.reloads {
-        let names: Vec<&str> = it.templates.iter().map(|name| &**name).collect();
-        all.push((Some(names.join(", ")), reload_condition(command, it, clock)));
-    }
     all
+}
+
+/// The conditions of the pending reloads.
+fn reloads(report: &Report, context: &Context) -> Vec<(Option<String>, Condition)> {
+    let clock = &context.clock(report);
+    let names = |it: &ReloadReport| it.templates.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
+    report.reloads.iter().map(|(command, it)| (Some(names(it)), reload_condition(command, it, clock))).collect()
 }
 
 /// Whether the file of a template is not known to be up to date since the start.

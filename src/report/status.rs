@@ -8,6 +8,7 @@ use crate::decide::report::{
     Hold, HoldReport, IsolatedReport, KeyReport, RegistryReport, ReloadReport, ReloadState, Report, RosterReport,
     RosterValue, TemplateReport,
 };
+use crate::log::json_safe;
 use crate::payload::mask_credentials;
 use crate::text::time::utc;
 
@@ -263,6 +264,13 @@ impl Status {
             templates: report.templates.values().map(|it| template(report, it, context)).collect(),
             services: context.services.iter().map(|it| services::status(it, clock)).collect(),
         }
+    }
+
+    /// The text of `status --json`.
+    pub fn json(&self) -> String {
+        // It cannot fail: every key is a string, and nothing else is asked of a status.
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.lines().map(|line| json_safe(line) + "\n").collect()
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use std::os::unix::net::UnixListener as Plain;
 
 fn config(socket: PathBuf) -> StatusConfig {
-    StatusConfig { socket, group: None }
+    StatusConfig { socket, group: None, http: None }
 }
 
 #[tokio::test]

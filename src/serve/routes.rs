@@ -1,0 +1,147 @@
+//! Which answer each request gets.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Version};
+use tokio::sync::Semaphore;
+
+use super::allowed_hosts::is_allowed;
+use super::event_feed::EventFeed;
+use super::limits::{MAX_STREAMS, STALLED_AFTER};
+use super::snapshots::Snapshots;
+use super::{event_stream, page};
+use crate::agent::heartbeat::Heartbeat;
+
+/// The body of an answer.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// What every answer has. The page uses only its own files.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What the answers are made from.
+#[derive(Debug)]
+pub struct Shared {
+    /// The state of the agent.
+    pub snapshots: Snapshots,
+    /// The turns of the event loop.
+    pub heartbeat: Heartbeat,
+    /// The events.
+    pub events: EventFeed,
+    /// A permit for each stream of events.
+    pub streams: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// Without streams.
+    pub fn new(snapshots: Snapshots, heartbeat: Heartbeat, events: EventFeed) -> Self {
+        Self { snapshots, heartbeat, events, streams: Arc::new(Semaphore::new(MAX_STREAMS)) }
+    }
+}
+
+/// The answer to a request on a connection to the address `local`. The body of the request is not read.
+pub async fn answer(request: &Request<Incoming>, local: IpAddr, hosts: &[String], shared: &Shared) -> Response<Body> {
+    let mut response = match check(request, local, hosts) {
+        Ok(()) => route(request, shared).await,
+        Err((status, why)) => text(status, why),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !request.body().is_end_stream() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Refuses what no path accepts.
+fn check(request: &Request<Incoming>, local: IpAddr, hosts: &[String]) -> Result<(), (StatusCode, &'static str)> {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    // RFC 9112, section 3.2: exactly one.
+    let (host, None) = (named.next(), named.next()) else {
+        return Err((StatusCode::BAD_REQUEST, "the request has more than one Host\n"));
+    };
+    if host.is_none() && request.version() >= Version::HTTP_11 {
+        return Err((StatusCode::BAD_REQUEST, "the request has no Host\n"));
+    }
+    let host = host.map(|host| host.to_str().unwrap_or_default());
+    let mut all = host.into_iter().chain(request.uri().authority().map(|authority| authority.as_str()));
+    if !all.all(|host| is_allowed(host, local, hosts)) {
+        let why = "this host is not allowed: add it to `hosts` in [status], or use a loopback address\n";
+        return Err((StatusCode::FORBIDDEN, why));
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err((StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD: this is read only\n"));
+    }
+    Ok(())
+}
+
+async fn route(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
+    match request.uri().path() {
+        "/live" => live(shared).await,
+        "/ready" => ready(shared).await,
+        "/status.json" => match shared.snapshots.get().await {
+            Some(snapshot) => full(StatusCode::OK, "application/json", snapshot.json()),
+            None => unanswered(),
+        },
+        "/events" => event_stream::answer(request, shared),
+        path => match page::file(path) {
+            Some((kind, file)) => full(StatusCode::OK, kind, Bytes::from_static(file.as_bytes())),
+            None => text(StatusCode::NOT_FOUND, "not found: see / for what is here\n"),
+        },
+    }
+}
+
+async fn live(shared: &Shared) -> Response<Body> {
+    if shared.heartbeat.beats_within(STALLED_AFTER).await { text(StatusCode::OK, "ok\n") } else { unanswered() }
+}
+
+async fn ready(shared: &Shared) -> Response<Body> {
+    let Some(snapshot) = shared.snapshots.get().await else { return unanswered() };
+    let reasons = snapshot.not_ready();
+    if reasons.is_empty() {
+        return text(StatusCode::OK, "ready\n");
+    }
+    text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+}
+
+/// The event loop does not answer, or has ended.
+fn unanswered() -> Response<Body> {
+    text(StatusCode::SERVICE_UNAVAILABLE, "the agent makes no progress, or is stopping\n")
+}
+
+/// An answer of plain text.
+pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    full(status, TEXT, text)
+}
+
+fn full(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(body.into()).boxed_unsync());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => _ = headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD")),
+        StatusCode::TOO_MANY_REQUESTS => _ = headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10")),
+        _ => {}
+    }
+    response
+}
