@@ -22,7 +22,7 @@ prove: tools
 			cargo test --locked --profile prove --lib -- $(RANDOM_TESTS) || exit 1; \
 	done
 	ROSTERD_ZOOKEEPER_JARS=$$(.ci/zookeeper-3.9) cargo test --locked --profile prove --test it -- ensemble:: connect::large
-	ROSTERD_PROVE=1 cargo test --locked --profile dist --test it -- --test-threads=1 --nocapture cost::
+	ROSTERD_PROVE=1 cargo test --locked --profile dist --test it -- --test-threads=1 --nocapture cost:: serve::hostile::
 
 # The cost of a change, compared with the lowest possible one: the tables of docs/performance.md.
 bench: tools

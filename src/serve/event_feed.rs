@@ -57,7 +57,8 @@ impl EventFeed {
         }
     }
 
-    fn add(&self, event: &Event, time: SystemTime) {
+    /// Adds an event that happened at this time.
+    pub fn add(&self, event: &Event, time: SystemTime) {
         let (name, line) = (event.kind().name, json_line(event, time));
         self.push(time, |id| format!("id: {id}\nevent: {name}\ndata: {line}\n\n").into());
     }

@@ -18,6 +18,9 @@ use super::event_feed::{Message, lost_message};
 use super::limits::{STREAM_HEARTBEAT, STREAM_LIFE};
 use super::routes::{Body, Shared, text};
 
+#[cfg(test)]
+mod tests;
+
 /// The first bytes of a stream: how many milliseconds a client waits before it connects again.
 const BEGIN: &[u8] = b"retry: 2000\n\n";
 

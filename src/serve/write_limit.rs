@@ -9,6 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+#[cfg(test)]
+mod tests;
+
 /// A connection that fails if what was written is not taken from this process within a time limit. It begins when a
 /// write has to wait, and ends with the next flush: a client cannot extend it by reading byte for byte.
 #[derive(Debug)]

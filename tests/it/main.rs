@@ -37,6 +37,7 @@ mod register;
 mod reloads;
 mod saved;
 mod selection;
+mod serve;
 mod signals;
 #[allow(dead_code, reason = "the unit tests use the rest")]
 #[path = "../support/mod.rs"]

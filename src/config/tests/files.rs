@@ -223,30 +223,56 @@ fn files_writable_by_everyone_are_rejected() {
 }
 
 #[test]
-fn unsupported_keys_are_rejected() {
+fn invalid_addresses_and_hosts_of_http_are_rejected() {
     insta::assert_snapshot!(told(
         r#"
 [[roster]]
 path = "/s/web"
-pick = "first"
-[[template]]
-src = "a.tera"
-dest = "/etc/a"
-on_reload_failure = "retry"
 [status]
-listen = "127.0.0.1:9189"
+listen = "localhost:9189"
+hosts = ["a.example", "a.example:80", 5, "*.example"]
 "#,
-    ), @r#"
-    error: `listen` is not supported by this version
-      --> rosterd.toml:11:1
-       |
-    11 | listen = "127.0.0.1:9189"
-       | ^^^^^^
-       |
-       = help: remove `listen`: unsupported keys are never silently ignored
+    ), @"");
+    for (listen, message, hint) in [
+        ("127.0.0.1", "\"127.0.0.1\" has no port", "write \"127.0.0.1:9189\""),
+        ("::1", "\"::1\" has no port", "write \"[::1]:9189\""),
+        (":9189", "\":9189\" has no IP address", "write \"127.0.0.1:9189\", or \"0.0.0.0:9189\""),
+        ("127.0.0.1:0", "\"127.0.0.1:0\" has no usable port", "as in \"127.0.0.1:9189\""),
+        ("[::1]:0", "\"[::1]:0\" has no usable port", "as in \"[::1]:9189\""),
+        ("127.0.0.1:99999", "is not an IP address and port", "write \"127.0.0.1:9189\""),
+        ("localhost:9189", "\"localhost:9189\" is not an IP address and port", "write \"127.0.0.1:9189\""),
+        ("http://127.0.0.1:9189/", "is not an IP address and port", "write \"127.0.0.1:9189\""),
+        ("", "`listen` is empty", "write listen = \"127.0.0.1:9189\""),
+    ] {
+        let said = told(&format!("[status]\nlisten = {listen:?}\n"));
+        assert!(said.contains(message) && said.contains(hint), "{said}");
+    }
+    let said = told("[status]\nhosts = [\"a.example\"]\n");
+    assert!(said.contains("`hosts` has no effect without `listen`"), "{said}");
+}
 
-    1 problem
-    "#);
+#[test]
+fn an_address_that_others_reach_is_used_with_a_warning() {
+    for (listen, is_warned) in [
+        ("127.0.0.1:1", false),
+        ("[::1]:1", false),
+        ("127.9.9.9:1", false),
+        ("0.0.0.0:1", true),
+        ("[::]:1", true),
+        ("10.0.0.1:1", true),
+    ] {
+        let text = format!(
+            "registry.url = \"zk://zk1\"\n[status]\nlisten = {listen:?}\nhosts = [\"A.Example\", \"FD00::1\"]\n"
+        );
+        let loaded = Home::new(&[("rosterd.toml", &text)]).load().unwrap();
+        let http = loaded.config.status.http.unwrap();
+        assert_eq!(
+            (http.listen.to_string(), http.hosts),
+            (listen.to_owned(), vec!["a.example".to_owned(), "fd00::1".to_owned()])
+        );
+        let warned = loaded.warnings.iter().filter(|it| it.contains("not a loopback address")).count();
+        assert_eq!(warned, usize::from(is_warned), "{listen}: {:?}", loaded.warnings);
+    }
 }
 
 #[test]

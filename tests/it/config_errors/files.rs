@@ -141,16 +141,16 @@ fn a_table_in_place_of_an_array_of_tables_is_reported() {
 }
 
 #[test]
-fn unsupported_keys_are_reported() {
-    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\n[status]\nlisten = \"127.0.0.1:9189\"\n"), @r#"
+fn invalid_addresses_of_http_are_reported() {
+    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\n[status]\nlisten = \":9189\"\n"), @r#"
     rosterd: invalid configuration
-    error: `listen` is not supported by this version
-     --> rosterd.toml:8:1
+    error: ":9189" has no IP address
+     --> rosterd.toml:5:10
       |
-    8 | listen = "127.0.0.1:9189"
-      | ^^^^^^
+    5 | listen = ":9189"
+      |          ^^^^^^^
       |
-      = help: remove `listen`: unsupported keys are never silently ignored
+      = help: write "127.0.0.1:9189", or "0.0.0.0:9189" if every host may read the state
 
     1 problem
     "#);
