@@ -95,12 +95,14 @@ pub struct Setback {
     pub why: String,
     /// What the operator can do, if known.
     pub hint: Option<String>,
+    /// The number of the system's error, if that is the cause.
+    pub errno: Option<i32>,
 }
 
 impl Setback {
     /// Creates a setback without a hint.
     pub fn new(tried: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self { tried: tried.into(), why: why.to_string(), hint: None }
+        Self { tried: tried.into(), why: why.to_string(), hint: None, errno: None }
     }
 
     /// Adds a hint.

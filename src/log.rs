@@ -38,6 +38,8 @@ const TARGET: &str = "rosterd";
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
+static OBSERVER: OnceLock<Box<dyn Fn(&Event) + Send + Sync>> = OnceLock::new();
+
 static EVENTS: LazyLock<broadcast::Sender<Arc<Event>>> = LazyLock::new(|| broadcast::channel(BACKLOG).0);
 
 /// Which lines are logged, and where.
@@ -77,20 +79,29 @@ pub fn init(format: LogFormat, filter: Option<&str>) {
     }
 }
 
-/// Logs an event, and passes it to every subscriber. Never blocks.
+/// Logs an event, and passes it to the observer and, unless it is a detail, to every subscriber. Never blocks.
 pub fn emit(event: Event) {
     if let Some(log) = LOG.get()
         && log.filter.would_enable(TARGET, &level(event.kind().severity))
     {
         log.write(&Line::from(&event));
     }
-    if EVENTS.receiver_count() > 0 {
+    if let Some(observer) = OBSERVER.get() {
+        observer(&event);
+    }
+    if EVENTS.receiver_count() > 0 && event.kind().severity > Severity::Debug {
         // The last subscriber may just have been dropped.
         let _ = EVENTS.send(Arc::new(event));
     }
 }
 
-/// Every event from now on. A subscriber that falls more than [`BACKLOG`] events behind loses the oldest, and its
+/// Calls a function with every event from now on, before [`emit`] returns. Unlike a subscriber, it misses none. It runs on
+/// the thread of the event: it must be quick, and must not emit. Only the first observer of a process is used.
+pub fn observe(observer: impl Fn(&Event) + Send + Sync + 'static) {
+    let _ = OBSERVER.set(Box::new(observer));
+}
+
+/// Every event from now on, but for details ([`Severity::Debug`]). A subscriber that falls more than [`BACKLOG`] events behind loses the oldest, and its
 /// receiver reports how many.
 pub fn subscribe() -> Receiver<Arc<Event>> {
     EVENTS.subscribe()
@@ -105,6 +116,7 @@ pub fn json_line(event: &Event, time: SystemTime) -> String {
 
 fn level(severity: Severity) -> Level {
     match severity {
+        Severity::Debug => Level::DEBUG,
         Severity::Info => Level::INFO,
         Severity::Warn => Level::WARN,
         Severity::Error => Level::ERROR,

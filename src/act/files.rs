@@ -11,6 +11,7 @@
 
 use crate::act::process::command;
 use std::sync::Arc;
+use std::time::Instant;
 
 use nix::libc::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 use tokio::sync::oneshot::Sender;
@@ -18,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Placeholder, TemplateConfig, UnitPaths};
 use crate::decide;
-use crate::decide::{Failure, Outcome};
+use crate::decide::event::microseconds;
+use crate::decide::{Event, Failure, Outcome};
 use crate::error::Setback;
+use crate::log::emit;
 
 pub mod answer;
 pub mod attributes;
@@ -281,8 +284,8 @@ pub async fn drifted(
 async fn check(template: &TemplateConfig, paths: &UnitPaths, stop: &CancellationToken) -> Result<bool, Failure> {
     let Some(check) = &template.check else { return Ok(true) };
     let path = |name: &str| paths.get(name).and_then(|path| path.to_str());
-    let failed = |message: String| Failure { stage: decide::Stage::Check, message };
-    let refused = |message: String| Failure { stage: decide::Stage::Refused, message };
+    let failed = |message: String| Failure::new(decide::Stage::Check, message);
+    let refused = |message: String| Failure::new(decide::Stage::Refused, message);
     let (Some(src), Some(dest)) = (path(&template.name), template.dest.to_str()) else {
         let setback = Setback::new(format!("check {}", template.dest.display()), "its path is not UTF-8");
         return Err(failed(setback.hint("use another dest").to_string()));
@@ -295,9 +298,9 @@ async fn check(template: &TemplateConfig, paths: &UnitPaths, stop: &Cancellation
     let command = check.fill(&value);
     let variables = Variables { template: &template.name, src, dest, changed: dest };
     let environment = environment(&template.env, &variables);
-    let title = Title { what: "check", command: check };
+    let (title, started) = (Title { what: "check", command: check }, Instant::now());
     let end = command::run(title, &command, &environment, template.check_timeout, stop).await;
-    match end.termination {
+    let checked = match end.termination {
         Termination::Exited(0) => Ok(true),
         Termination::Abandoned => Ok(false),
         // A shell exits with 126 or 127 if it could not run the program.
@@ -307,5 +310,14 @@ async fn check(template: &TemplateConfig, paths: &UnitPaths, stop: &Cancellation
             Err(refused(end.describe("check", &command)))
         }
         _ => Err(failed(end.describe("check", &command))),
-    }
+    };
+    let outcome = match &checked {
+        Ok(true) => "passed",
+        Ok(false) => return checked,
+        Err(failure) if failure.stage == decide::Stage::Refused => "rejected",
+        Err(_) => "failed",
+    };
+    let (name, dest) = (Arc::clone(&template.name), template.dest.clone());
+    emit(Event::CheckFinished { template: name, dest, outcome, took_us: microseconds(started.elapsed()) });
+    checked
 }

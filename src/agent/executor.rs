@@ -203,10 +203,10 @@ impl Executor {
                     let rendered = render(&library, &renderers, &template, &snapshot, false, &mut None).await?;
                     files.push((template, rendered));
                 }
-                Ok(())
+                Ok::<_, String>(())
             };
             let outcome = match rendering.await {
-                Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
+                Err(message) => Outcome::Failed(Failure::new(Stage::Render, message)),
                 Ok(()) if dry_run || template.check.is_none() => Outcome::WouldReplace,
                 Ok(()) => files::probe(&writer, &template, files, &stop).await,
             };
@@ -249,7 +249,7 @@ impl Executor {
             };
             let (snapshot, mut digest) = (Arc::new(snapshot), None);
             let outcome = match render(&library, &renderers, &template, &snapshot, true, &mut batch_file).await {
-                Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
+                Err(message) => Outcome::Failed(Failure::new(Stage::Render, message)),
                 Ok(rendered) => {
                     // Only files of templates with `each` are recorded as owned.
                     let owned_files = owned_files.filter(|_| !dry_run && template.file_of().is_some());

@@ -3,7 +3,7 @@
 //!
 //! A field has the same meaning in every event. `docs/operations.md` has a table of all fields and a table of all
 //! events; a test compares them with this file. The name of a field has its unit: `_s` for seconds, `_ms` for
-//! milliseconds. `reason` is always why something failed, is held or is not used.
+//! milliseconds, `_us` for microseconds. `reason` is always why something failed, is held or is not used.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,6 +54,7 @@ events! {
     // Services.
     ServiceUp = service_up Info "service is up" { service: Name }
     ServiceDown = service_down Warn "service is down" { service: Name, reason: String }
+    ServiceChecked = service_checked Debug "service checked" { service: Name, outcome: Words, took_us: u64 }
     Registered = registered Info "service registered" { service: Name, path: String }
     RegistrationUpdated = registration_updated Info "registered node updated" { service: Name, path: String }
     Deregistered = deregistered Info "service deregistered" { service: Name, path: String }
@@ -70,6 +71,8 @@ events! {
     TemplateLoaded = template_loaded Info "managing file" { template: Name, dest: PathBuf }
     TemplateWaiting = template_waiting Info "template waiting for its first known-good data" { template: Name, needs: Vec<Name> }
     KeySkipped = key_skipped Warn "key has no file" { template: Name, key: Name, reason: String }
+    RenderFinished = render_finished Debug "rendering finished" { template: Name, dest: PathBuf, outcome: Words, took_us: u64 }
+    CheckFinished = check_finished Debug "check finished" { template: Name, dest: PathBuf, outcome: Words, took_us: u64 }
     FileWritten = file_written Info "file written" { template: Name, dest: PathBuf, digest: Option<Hex>, took_ms: Option<u64> }
     FileUnchanged = file_unchanged Info "file unchanged" { template: Name, dest: PathBuf }
     FileRemoved = file_removed Info "file removed" { template: Name, dest: PathBuf }
@@ -79,7 +82,7 @@ events! {
     RenderFailed = render_failed Error "render failed; file unchanged" { template: Name, dest: PathBuf, reason: String }
     CheckRefused = check_refused Error "check failed; file unchanged" { template: Name, dest: PathBuf, reason: String, retry_in_s: Option<u64> }
     CheckFailed = check_failed Error "check not completed; file unchanged" { template: Name, dest: PathBuf, reason: String, retry_in_s: Option<u64> }
-    WriteFailed = write_failed Error "write failed; file unchanged" { template: Name, dest: PathBuf, reason: String, retry_in_s: Option<u64> }
+    WriteFailed = write_failed Error "write failed; file unchanged" { template: Name, dest: PathBuf, reason: String, errno: Option<i32>, retry_in_s: Option<u64> }
     WriteBlocked = write_blocked Warn "file unchanged; a previous reload with this content failed" { template: Name, dest: PathBuf, reason: String }
     UnitBlocked = unit_blocked Warn "file unchanged; another template of its unit failed" { template: Name, dest: PathBuf, reason: String }
     WritePaused = write_paused Warn "file unchanged; replacements are paused" { template: Name, dest: PathBuf }
@@ -178,4 +181,9 @@ events! {
 /// A time in whole seconds, rounded up, at least one.
 pub fn seconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
+}
+
+/// A time in whole microseconds.
+pub fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

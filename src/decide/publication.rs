@@ -129,7 +129,9 @@ impl Outcome {
         let reason = failure.message.clone();
         match failure.stage {
             Stage::Render => Event::RenderFailed { template, dest, reason },
-            Stage::Write | Stage::Changed => Event::WriteFailed { template, dest, reason, retry_in_s },
+            Stage::Write | Stage::Changed => {
+                Event::WriteFailed { template, dest, reason, errno: failure.errno, retry_in_s }
+            }
             Stage::Check => Event::CheckFailed { template, dest, reason, retry_in_s },
             Stage::Refused => Event::CheckRefused { template, dest, reason, retry_in_s },
             Stage::Unit => Event::UnitBlocked { template, dest, reason },
@@ -145,9 +147,17 @@ pub struct Failure {
     pub stage: Stage,
     /// The full message: what was tried, on what, why it failed, and the end of a command's output.
     pub message: String,
+    /// The number of the system's error, if that is the cause.
+    #[serde(default)]
+    pub errno: Option<i32>,
 }
 
 impl Failure {
+    /// A failure that is not an error of the system.
+    pub fn new(stage: Stage, message: impl Into<String>) -> Self {
+        Self { stage, message: message.into(), errno: None }
+    }
+
     /// Why a member is left out, if the file fails like this only with it.
     pub fn of_member(&self) -> String {
         format!("{}: {}", self.with_member(), self.message)

@@ -268,7 +268,7 @@ impl Template {
         let Some(why) = why else { return };
         self.failures = 1;
         self.retry = None;
-        self.last = Some(Outcome::Failed(Failure { stage: Stage::Rollback, message: why.to_owned() }));
+        self.last = Some(Outcome::Failed(Failure::new(Stage::Rollback, why)));
     }
 
     /// Its file could not be restored after a change by another process. That is retried.

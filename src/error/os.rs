@@ -10,7 +10,7 @@ use super::Setback;
 /// The error of a failed call, with a hint for the errors that have the same remedy everywhere.
 pub fn os_error(tried: impl Into<String>, error: impl Into<io::Error>) -> Setback {
     let error = error.into();
-    let setback = Setback::new(tried, &error);
+    let setback = Setback { errno: error.raw_os_error(), ..Setback::new(tried, &error) };
     match error.raw_os_error().map(Errno::from_raw).and_then(hint) {
         Some(hint) => setback.hint(hint),
         None => setback,

@@ -1,13 +1,13 @@
 //! A service with its check, its data and the node that it wants.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::mpsc;
 
 use crate::config::{DataCommand, ServiceConfig};
 use crate::decide::Moment;
-use crate::decide::event::Event;
+use crate::decide::event::{Event, microseconds};
 use crate::decide::registration::Want;
 use crate::decide::service::Service;
 use crate::log::emit;
@@ -83,7 +83,11 @@ impl Running {
             let (config, checks) = (Arc::clone(self.service.config()), checks.clone());
             let (name, sender) = (Arc::clone(name), sender.clone());
             tokio::spawn(async move {
+                let started = Instant::now();
                 let result = checks.run(&config.check, config.timeout).await;
+                let outcome = if result.is_ok() { "passed" } else { "failed" };
+                let (service, took_us) = (Arc::clone(&name), microseconds(started.elapsed()));
+                emit(Event::ServiceChecked { service, outcome, took_us });
                 // The registrar may be gone.
                 let _ = sender.send(RegistrarEvent::Checked(name, number, result));
             });

@@ -24,8 +24,22 @@ reload_interval = "0s"
 );
 
 /// Numeric fields.
-const NUMBERS: [&str; 12] =
-    ["changed", "changes", "corrections", "exit", "kept", "line", "max", "members", "min", "pid", "uid", "took_ms"];
+const NUMBERS: [&str; 14] = [
+    "changed",
+    "changes",
+    "corrections",
+    "errno",
+    "exit",
+    "kept",
+    "line",
+    "max",
+    "members",
+    "min",
+    "pid",
+    "uid",
+    "took_ms",
+    "took_us",
+];
 
 /// List fields.
 const LISTS: [&str; 5] = ["added", "needs", "removed", "servers", "templates"];

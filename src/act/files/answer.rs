@@ -21,12 +21,12 @@ pub type Rejected = (Staged, Answer, Failure);
 
 /// The failure of a file that is not replaced because of another file of its unit.
 pub fn unit_failure(unit: &str, why: &str) -> Failure {
-    Failure { stage: Stage::Unit, message: format!("unit {unit}: {why}") }
+    Failure::new(Stage::Unit, format!("unit {unit}: {why}"))
 }
 
 /// A publication that failed at its destination.
 pub fn write_failure(setback: &Setback) -> Failure {
-    Failure { stage: Stage::Write, message: setback.to_string() }
+    Failure { errno: setback.errno, ..Failure::new(Stage::Write, setback.to_string()) }
 }
 
 /// Withdraws the journal entry of a file that could not be replaced. If an overwrite was interrupted, the file may be

@@ -94,10 +94,7 @@ impl BatchFile {
             let _ = sender.send(Arrival::ForCheck(Box::new((file, is_changed, answer))));
         }
         // The answer is missing only by a fault, which is logged.
-        answered.await.unwrap_or_else(|_| {
-            let message = "the checks of its unit were not prepared".to_owned();
-            Err(Failure { stage: Stage::Unit, message })
-        })
+        answered.await.unwrap_or_else(|_| Err(Failure::new(Stage::Unit, "the checks of its unit were not prepared")))
     }
 
     /// Gives up the place without a file.

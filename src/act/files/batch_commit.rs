@@ -167,7 +167,7 @@ fn without_failed_again(ready: Vec<Pending>, rejected: &mut Vec<Rejected>, state
     let mut fresh = Vec::with_capacity(ready.len());
     for (staged, answer) in ready {
         match again.get(&staged.place.dest).cloned() {
-            Some(message) => rejected.push((staged, answer, Failure { stage: decide::Stage::Rollback, message })),
+            Some(message) => rejected.push((staged, answer, Failure::new(decide::Stage::Rollback, message))),
             None => fresh.push((staged, answer)),
         }
     }

@@ -40,7 +40,7 @@ pub fn verify(staged: &Staged, state: &FileState) -> Result<(), Failure> {
     )
     .hint("a check_cmd must only read its file")
     .to_string();
-    Err(Failure { stage: Stage::Check, message })
+    Err(Failure::new(Stage::Check, message))
 }
 
 /// What is to replace a destination.
@@ -102,7 +102,7 @@ fn is_current(staged: &Staged) -> Result<(), Failure> {
     }
     let tried = format!("replace {}", staged.place.dest.display());
     let setback = Setback::new(tried, "another process changed it in the meantime");
-    Err(Failure { stage: Stage::Changed, message: setback.hint("it is rebuilt from its current content").to_string() })
+    Err(Failure::new(Stage::Changed, setback.hint("it is rebuilt from its current content").to_string()))
 }
 
 /// Puts a staged file in place.

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use nix::fcntl::renameat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::decide::{Event, Failure, Outcome, Stage};
+use crate::decide::{Event, Failure, Outcome};
 use crate::error::Setback;
 use crate::log::emit;
 use crate::model::digest::digest;
@@ -110,7 +110,7 @@ impl SetAside {
             Ok(()) => Ok(Outcome::Removed),
             Err(errno) => {
                 let tried = format!("sync the directory of {}, which was removed", dest.display());
-                Err(Failure { stage: Stage::Write, message: os_error(tried, errno).to_string() })
+                Err(write_failure(&os_error(tried, errno)))
             }
         };
         let _ = removal.answer.send(gone);

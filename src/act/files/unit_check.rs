@@ -85,14 +85,14 @@ impl UnitView {
         }
         let mut view = Self { paths: Arc::new(paths), copies: Vec::new() };
         for (name, bytes, RenderCopy(render), file) in reserved {
-            let failed = |stage, message| (Arc::clone(&name), Failure { stage, message });
+            let failed = |stage, message: String| (Arc::clone(&name), Failure::new(stage, message));
             let copy = render(Arc::clone(&view.paths)).await.map_err(|message| failed(Stage::Render, message))?;
             if !is_same_but_for_paths(&copy, &bytes, &view.paths, &dests) {
                 return Err(failed(Stage::Render, DIFFERS.to_owned()));
             }
             let Some(file) = file.take() else { continue };
             let written = writer.call(move |_| file.write(copy)).await.flatten();
-            let written = written.map_err(|setback| failed(Stage::Write, setback.to_string()))?;
+            let written = written.map_err(|setback| (Arc::clone(&name), write_failure(&setback)))?;
             view.copies.push(Handle::new(writer, written));
         }
         Ok(view)

@@ -52,7 +52,7 @@ impl Bench {
 
     /// Publishes what must fail at this stage; returns the message.
     pub async fn failure_at(&self, template: &TemplateConfig, bytes: &[u8], at: Stage) -> String {
-        let Outcome::Failed(Failure { stage, message }) = self.publish(template, bytes).await else {
+        let Outcome::Failed(Failure { stage, message, .. }) = self.publish(template, bytes).await else {
             panic!("it did not fail");
         };
         assert_eq!(stage, at, "{message}");

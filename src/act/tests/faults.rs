@@ -77,7 +77,7 @@ async fn a_read_only_disk() {
     mount(&["-o", "remount,rw"], bench.directory.path());
     // It becomes read-only between staging and rename: then the staged file cannot be removed either.
     template.check = Some(shell(format!("mount -o remount,ro {}", bench.directory.path().display())));
-    let Outcome::Failed(Failure { stage: Stage::Write, message }) = bench.publish(&template, b"new").await else {
+    let Outcome::Failed(Failure { stage: Stage::Write, message, .. }) = bench.publish(&template, b"new").await else {
         panic!("it did not fail");
     };
     assert!(message.contains("rename ") && message.contains("Read-only"), "{message}");

@@ -239,7 +239,7 @@ impl World {
         let bring = async |at: usize, publication: &Publication, seat| {
             let mut seat = Some(seat);
             let outcome = if culprit == Some(at) {
-                Outcome::Failed(Failure { stage: Stage::Check, message: "no".into() })
+                Outcome::Failed(Failure::new(Stage::Check, "no"))
             } else {
                 let bytes = rendered(publication).into_bytes();
                 publish(&files.writer, &publication.template, bytes, &files.stop, &mut seat).await

@@ -33,7 +33,7 @@ async fn publish_unit(bench: &Bench, files: Vec<(&TemplateConfig, Result<Rendere
         let mut place = Some(place);
         let outcome = match rendered {
             Ok(rendered) => publish(&bench.writer, template, rendered, &bench.stop, &mut place).await,
-            Err(why) => Outcome::Failed(Failure { stage: Stage::Render, message: why.to_owned() }),
+            Err(why) => Outcome::Failed(Failure::new(Stage::Render, why)),
         };
         if let Some(place) = place {
             place.finish(template, &outcome);
@@ -45,7 +45,7 @@ async fn publish_unit(bench: &Bench, files: Vec<(&TemplateConfig, Result<Rendere
 }
 
 fn failure(outcome: &Outcome) -> (Stage, &str) {
-    let Outcome::Failed(Failure { stage, message }) = outcome else { panic!("{outcome:?}") };
+    let Outcome::Failed(Failure { stage, message, .. }) = outcome else { panic!("{outcome:?}") };
     (*stage, message)
 }
 

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::act::files;
 use crate::act::files::{BatchFile, Rendered, Writer};
 use crate::config::TemplateConfig;
-use crate::decide::{Event, Failure, Outcome, Stage};
+use crate::decide::{Event, Outcome};
 use crate::log::emit;
 use crate::state::owned_files::OwnedFiles;
 
@@ -68,7 +68,7 @@ pub async fn replace(
         let compared = match files::compare(writer, template, &rendered.bytes).await {
             Ok(compared) => compared,
             Err(setback) => {
-                return Outcome::Failed(Failure { stage: Stage::Write, message: setback.to_string() });
+                return Outcome::Failed(files::answer::write_failure(&setback));
             }
         };
         if let Some(diff) = diff.filter(|_| compared.differs) {

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::act::files;
 use crate::act::files::Writer;
+use crate::act::files::answer::write_failure;
 use crate::config::TemplateConfig;
 use crate::config::path::normalized;
-use crate::decide::{Failure, Outcome, Stage};
+use crate::decide::Outcome;
 use crate::error::Setback;
 
 /// The mode of a file whose template has none.
@@ -79,7 +80,7 @@ fn below(root: &Path, dest: &Path) -> PathBuf {
 }
 
 fn failed(setback: &Setback) -> Outcome {
-    Outcome::Failed(Failure { stage: Stage::Write, message: setback.to_string() })
+    Outcome::Failed(write_failure(setback))
 }
 
 /// Fails if a part of the path below the output directory is a symbolic link: it may lead to the files of this host.

@@ -1,7 +1,7 @@
 //! Renders templates on other threads.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
@@ -9,7 +9,9 @@ use tokio::time::timeout;
 
 use crate::act::files::{BatchFile, RenderCopy, Rendered};
 use crate::config::{TemplateConfig, UnitPaths};
-use crate::decide::Snapshot;
+use crate::decide::event::microseconds;
+use crate::decide::{Event, Snapshot};
+use crate::log::emit;
 use crate::render::Library;
 
 /// How long a rendering keeps its permit. A slower one continues without it, so that templates that never end do not
@@ -54,11 +56,15 @@ async fn render_with(
     let permit = renderers.acquire().await.ok();
     let (library, config) = (Arc::clone(library), Arc::clone(template));
     let mut rendering = tokio::task::spawn_blocking(move || {
+        let started = Instant::now();
         let rendered = if name_member {
             library.render_or_name_member(&config, &snapshot, staged.as_deref())
         } else {
             library.render(&config.src, &snapshot, staged.as_deref())
         };
+        let outcome = if rendered.is_ok() { "succeeded" } else { "failed" };
+        let (template, dest) = (Arc::clone(&config.name), config.dest.clone());
+        emit(Event::RenderFinished { template, dest, outcome, took_us: microseconds(started.elapsed()) });
         rendered.map_err(|why| why.to_string())
     });
     let rendered = if let Ok(rendered) = timeout(RENDER_TIMEOUT, &mut rendering).await {

@@ -13,6 +13,8 @@ use crate::payload::{Format, NotAMember};
 /// How serious an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// A detail: not logged by default, and not passed to subscribers.
+    Debug,
     /// Normal operation.
     Info,
     /// Something may need attention.
@@ -109,7 +111,6 @@ macro_rules! events {
 
         impl Event {
             /// Every kind of event.
-            #[cfg(test)]
             pub const KINDS: &[Kind] = &[$(Kind {
                 name: stringify!($name),
                 severity: Severity::$severity,

@@ -153,8 +153,13 @@ fn a_long_node_name_is_truncated() {
 
 #[test]
 fn json_is_one_object_a_line() {
-    let event =
-        Event::WriteFailed { template: "t".into(), dest: "/etc/t".into(), reason: "b\nc".into(), retry_in_s: Some(3) };
+    let event = Event::WriteFailed {
+        template: "t".into(),
+        dest: "/etc/t".into(),
+        reason: "b\nc".into(),
+        errno: None,
+        retry_in_s: Some(3),
+    };
     let line = written(Format::Json, &event);
     let object: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(

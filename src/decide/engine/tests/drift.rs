@@ -57,7 +57,7 @@ fn a_changed_file_is_published_again_and_reloaded() {
 #[test]
 fn a_failing_correction_is_reported_once_and_backs_off() {
     let mut bench = bench(OnDrift::Correct);
-    let refused = || Outcome::Failed(Failure { stage: Stage::Write, message: "a link".into() });
+    let refused = || Outcome::Failed(Failure::new(Stage::Write, "a link"));
     drifted(&mut bench, "a link");
     bench.publish(refused());
     for _ in 0..5 {

@@ -231,7 +231,7 @@ impl Bench {
     pub fn fail_probes(&mut self) {
         while !self.probes.is_empty() {
             let (probe, message) = (self.probes.remove(0), "no".to_owned());
-            self.input(Input::Probed(probe.id, Outcome::Failed(Failure { stage: Stage::Render, message })));
+            self.input(Input::Probed(probe.id, Outcome::Failed(Failure::new(Stage::Render, message))));
         }
     }
 

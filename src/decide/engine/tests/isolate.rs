@@ -47,7 +47,7 @@ fn refused(why: &str) -> Outcome {
 }
 
 fn failed(stage: Stage, message: &str) -> Outcome {
-    Outcome::Failed(Failure { stage, message: message.to_owned() })
+    Outcome::Failed(Failure::new(stage, message))
 }
 
 /// An agent whose files fail according to `refuses`.
@@ -373,7 +373,7 @@ fn a_change_precedes_a_retry_and_a_timed_out_retry_is_postponed() {
     world.change(20, Some(true));
     world.bench.pass(seconds(3));
     assert!(world.bench.publications.is_empty(), "one request at a time");
-    let late = Outcome::Failed(Failure { stage: Stage::Check, message: "too long".into() });
+    let late = Outcome::Failed(Failure::new(Stage::Check, "too long"));
     world.bench.input(Input::Probed(probe.id, late));
     world.settle();
     assert_eq!((world.placed.last(), world.isolated()), (Some(&world.good()), names(&[3])));
@@ -540,7 +540,7 @@ fn unit(real: Real, b: fn(&[SlottedMember]) -> bool) -> (World, impl Fn(&mut Wor
             } else if world.bench.publications.len() == 2 {
                 let bad: Vec<bool> =
                     world.bench.publications.iter().map(|it| refuses(&it.template.name, &slotted(it))).collect();
-                let kept = || Outcome::Failed(Failure { stage: Stage::Unit, message: "kept back".into() });
+                let kept = || Outcome::Failed(Failure::new(Stage::Unit, "kept back"));
                 world.placed.extend(bad.iter().all(|bad| !bad).then(|| shown(&world.bench.publications[0])));
                 assert_eq!(shown(&world.bench.publications[0]), shown(&world.bench.publications[1]));
                 for is_bad in &bad {
@@ -632,7 +632,7 @@ fn without_isolate_a_refused_file_is_a_failure() {
 #[test]
 fn a_check_that_timed_out_isolates_no_member() {
     let mut world = World::new(real(10, &[3]), any_bad);
-    let late = || Outcome::Failed(Failure { stage: Stage::Check, message: "too long".into() });
+    let late = || Outcome::Failed(Failure::new(Stage::Check, "too long"));
     world.bench.publish(late());
     assert!(world.bench.probes.is_empty());
     world.bench.pass(seconds(2));

@@ -285,7 +285,7 @@ fn a_failed_removal_is_retried_unless_the_key_returns() {
     done(&mut bench);
     update(&mut bench, vec![key_left("a")]);
     bench.pass(seconds(3));
-    let failed = || Outcome::Failed(Failure { stage: Stage::Write, message: "no".into() });
+    let failed = || Outcome::Failed(Failure::new(Stage::Write, "no"));
     assert_eq!(told(&bench.publish(failed())), "-a");
     bench.pass(seconds(2));
     assert_eq!(told(&bench.publications[0]), "-a");
@@ -379,7 +379,7 @@ impl World {
             (publication.template.file_of().unwrap().1.to_string(), publication.remove)
         };
         if !well {
-            self.bench.publish(Outcome::Failed(Failure { stage: Stage::Write, message: String::new() }));
+            self.bench.publish(Outcome::Failed(Failure::new(Stage::Write, String::new())));
         } else if remove {
             self.disk.remove(&key);
             self.bench.publish(Outcome::Removed);

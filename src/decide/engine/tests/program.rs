@@ -38,7 +38,7 @@ fn applied_files_are_no_longer_pending_and_later_ones_are() {
     bench.change(vec![put("n")]);
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
-    bench.publish(Outcome::Failed(Failure { stage: Stage::Render, message: "no".into() }));
+    bench.publish(Outcome::Failed(Failure::new(Stage::Render, "no")));
     bench.fail_probes();
     bench.reloads.clear();
     bench.input(Input::FilesApplied);

@@ -212,6 +212,6 @@ fn the_result_for_an_old_dest_does_not_end_the_new_publication() {
     t.config = Arc::new(c);
     bench.input(Input::Configured(plan(rosters(), vec![], vec![t])));
     assert_eq!(bench.publications.len(), 2);
-    bench.publish(Outcome::Failed(crate::decide::Failure { stage: crate::decide::Stage::Check, message: "no".into() }));
+    bench.publish(Outcome::Failed(crate::decide::Failure::new(crate::decide::Stage::Check, "no")));
     bench.pass(seconds(30)); // other is still being checked
 }

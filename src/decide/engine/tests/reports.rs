@@ -185,17 +185,17 @@ fn settling_rendering_and_failing_are_reported_apart() {
     bench.pass(Duration::from_millis(200));
     assert_eq!(waiting_for(&bench), "being rendered, checked and replaced now");
     let message = "check `false`: exit status 1\n  line one\n  line two".to_owned();
-    bench.publish(Outcome::Failed(Failure { stage: Stage::Check, message }));
+    bench.publish(Outcome::Failed(Failure::new(Stage::Check, message)));
     let words = "check not completed; retry at 1970-01-01T00:01:41Z (in 1s): check `false`: exit status 1";
     assert_eq!(waiting_for(&bench), format!("{words}\n  line one\n  line two"));
     let text = explained(&bench, "a");
     assert!(text.contains(&format!("  {words}\n      line one\n      line two\n")), "{text}");
     bench.pass(seconds(1));
-    bench.publish(Outcome::Failed(Failure { stage: Stage::Write, message: "no space".into() }));
+    bench.publish(Outcome::Failed(Failure::new(Stage::Write, "no space")));
     assert!(waiting_for(&bench).starts_with("write failed 2 times in a row; retry at 1970-01-01T00:01:43Z (in 2s)"));
     assert_eq!(status(&bench).templates[0].last_error.as_deref(), Some("no space"));
     bench.pass(seconds(2));
-    bench.publish(Outcome::Failed(Failure { stage: Stage::Render, message: "no such field".into() }));
+    bench.publish(Outcome::Failed(Failure::new(Stage::Render, "no such field")));
     assert!(waiting_for(&bench).starts_with("being rendered, checked"), "{}", waiting_for(&bench));
     bench.fail_probes();
     assert_eq!(
@@ -259,7 +259,7 @@ fn health_is_the_most_serious_problem() {
     bench.change(vec![put("c:1")]);
     assert_eq!(health(&bench), (Health::Ok, vec![]), "a change settles");
     bench.pass(seconds(1));
-    let failed = |stage| Outcome::Failed(Failure { stage, message: "it says:\n  one\n  two".into() });
+    let failed = |stage| Outcome::Failed(Failure::new(stage, "it says:\n  one\n  two"));
     bench.publish(failed(Stage::Refused));
     let (state, problems) = health(&bench);
     assert_eq!((state, problems.len()), (Health::Critical, 1));
@@ -548,7 +548,7 @@ fn a_pause_stops_replacements_until_it_expires_or_is_ended() {
 fn a_failed_publication_does_not_spin_while_paused() {
     let mut bench = bench();
     bench.reset(&web(), present(&["a:1"]));
-    bench.publish(Outcome::Failed(Failure { stage: Stage::Check, message: "no".into() }));
+    bench.publish(Outcome::Failed(Failure::new(Stage::Check, "no")));
     bench.input(Input::Paused(bench.now + seconds(60)));
     bench.pass(seconds(59));
     assert!(bench.is_idle());
@@ -608,7 +608,7 @@ fn an_unrelated_change_is_reloaded_even_after_a_request_without_reload() {
     let mut bench = up(&["a:1"]);
     bench.change(vec![put("b:1")]);
     bench.pass(seconds(5));
-    bench.publish(Outcome::Failed(Failure { stage: Stage::Check, message: "no".into() }));
+    bench.publish(Outcome::Failed(Failure::new(Stage::Check, "no")));
     bench.input(quietly());
     bench.publish(Outcome::Replaced);
     bench.reload(ReloadOutcome::Succeeded);

@@ -183,7 +183,7 @@ fn refused() -> Bench {
 fn refuse(bench: &mut Bench) {
     for (stage, message) in [(Stage::Unit, "kept back"), (Stage::Rollback, "line 7 is wrong")] {
         assert!(bench.restorations.is_empty(), "not before the last of the unit has ended");
-        bench.publish(Outcome::Failed(Failure { stage, message: message.into() }));
+        bench.publish(Outcome::Failed(Failure::new(stage, message)));
     }
 }
 

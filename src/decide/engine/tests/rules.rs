@@ -18,7 +18,7 @@ fn one_template() -> Bench {
 }
 
 fn failed(stage: Stage) -> Outcome {
-    Outcome::Failed(Failure { stage, message: "no".into() })
+    Outcome::Failed(Failure::new(stage, "no"))
 }
 
 #[test]

@@ -206,8 +206,8 @@ impl World {
         let (name, seen) = (publication.template.name.to_string(), content(&publication));
         let same = self.written.get(&name) == Some(&seen);
         let outcome = match how {
-            0 => Outcome::Failed(Failure { stage: Stage::Check, message: String::new() }),
-            1 => Outcome::Failed(Failure { stage: Stage::Write, message: String::new() }),
+            0 => Outcome::Failed(Failure::new(Stage::Check, String::new())),
+            1 => Outcome::Failed(Failure::new(Stage::Write, String::new())),
             _ if same => Outcome::Unchanged,
             _ => Outcome::Replaced,
         };

@@ -32,7 +32,7 @@ fn bench() -> Bench {
 }
 
 fn failed(stage: Stage) -> Outcome {
-    Outcome::Failed(Failure { stage, message: "no".into() })
+    Outcome::Failed(Failure::new(stage, "no"))
 }
 
 /// Answers every open publication: the named template with `outcome`, the others of its unit accordingly.
