@@ -45,6 +45,10 @@ pub fn set_aside(
     state: &mut FileState,
 ) -> (Vec<Pending>, Vec<SetAside>) {
     let mut aside = Vec::new();
+    if removals.is_empty() && unit.is_none() {
+        // Files that only share their syncs have nothing to do with each other.
+        return (ready, aside);
+    }
     let mut why = rejected.first().map(|(.., why)| why.clone());
     for removal in removals {
         match why.as_ref().map_or_else(|| removal.set_aside(state), |why| Err(why.clone())) {

@@ -577,6 +577,25 @@ async fn a_file_can_be_rolled_back_again_while_its_failed_version_is_blocked() {
 }
 
 #[tokio::test]
+async fn a_blocked_file_blocks_no_other_file_of_its_batch() {
+    let mut files = Files::new();
+    let (blocked, other) = (going_back(&files, "blocked"), files.template("other"));
+    fs::write(&blocked.dest, "old").unwrap();
+    let own = [blocked.clone()];
+    take_over(&mut files, &own).await;
+    assert_eq!(files.publish(&blocked, b"wrong").await, Outcome::Replaced);
+    assert_eq!(restore(&files.writer, &job(&own, true)).await.unwrap().len(), 1);
+    files.writer.reload_succeeded(files.writer.begin_reload(&own));
+    // One batch: the file thread is blocked until both are queued.
+    let (go, kept) = std::sync::mpsc::channel::<()>();
+    files.writer.in_order(move || _ = kept.recv());
+    let queued = async { drop(go) };
+    let (first, second, ()) = tokio::join!(files.publish(&blocked, b"wrong"), files.publish(&other, b"new"), queued);
+    assert!(matches!(first, Outcome::Failed(Failure { stage: Stage::Rollback, .. })), "{first:?}");
+    assert_eq!(second, Outcome::Replaced);
+}
+
+#[tokio::test]
 async fn an_unchanged_file_of_a_rolled_back_unit_can_be_corrected() {
     let mut files = Files::new();
     let templates = ["one", "two"].map(|name| TemplateConfig { unit: Some("edge".into()), ..going_back(&files, name) });
