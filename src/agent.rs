@@ -17,7 +17,8 @@ use crate::fswatch::dests::DestWatcher;
 use crate::fswatch::templates::TemplateWatcher;
 use crate::load::loader::{Load, Loaded, Loader};
 use crate::load::setup::{ConfigSource, Setup};
-use crate::log::emit;
+use crate::log::{emit, observe};
+use crate::metrics::Metrics;
 use crate::register::{Registrar, RegistrarEvent};
 use crate::report::snapshot::Snapshot;
 use crate::serve;
@@ -87,6 +88,9 @@ enum Next {
 /// # Errors
 /// The state directory is locked by another agent or cannot be used, or the system refuses a thread.
 pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Result<u8, Fatal> {
+    let metrics = Arc::new(Metrics::new(&setup.config));
+    let observer = Arc::clone(&metrics);
+    observe(move |event| observer.record(event));
     let lock = tokio::select! {
         lock = lock(&setup) => lock?,
         _ = signals.stop() => return Ok(Exit::Done.code()),
@@ -97,7 +101,7 @@ pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Re
         _ = signals.stop() => return Ok(Exit::Done.code()),
     };
     let lock = Arc::new(Mutex::new(lock));
-    let mut agent = Agent::start(source, setup, inherited, Arc::clone(&lock));
+    let mut agent = Agent::start(source, setup, inherited, Arc::clone(&lock), metrics);
     let code = loop {
         let event = agent.next(&mut signals).await;
         agent.heartbeat.beat();
@@ -154,6 +158,7 @@ struct Agent {
     requests: RequestState,
     http: serve::Server,
     heartbeat: Heartbeat,
+    metrics: Arc<Metrics>,
     supervisor: Supervisor,
     refusals: Refusals,
     registrar: Registrar,
@@ -162,7 +167,13 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(source: ConfigSource, setup: Setup, inherited: Inherited, lock: Arc<Mutex<StateLock>>) -> Self {
+    fn start(
+        source: ConfigSource,
+        setup: Setup,
+        inherited: Inherited,
+        lock: Arc<Mutex<StateLock>>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         inherited.owned_files.iter().for_each(|owned_files| owned_files.retain(&setup.config.templates));
         let (sender, incoming) = mpsc::channel(1);
         let heartbeat = Heartbeat::new();
@@ -171,8 +182,9 @@ impl Agent {
             server: Server::open(setup.config.status.clone(), sender),
             incoming,
             requests: RequestState::new(&setup.config.agent.state_dir),
-            http: serve::Server::start(setup.config.status.http.clone(), &heartbeat),
+            http: serve::Server::start(setup.config.status.http.clone(), &heartbeat, &metrics),
             heartbeat,
+            metrics,
             compact: tokio::time::interval_at((Instant::now() + COMPACT_INTERVAL).into(), COMPACT_INTERVAL),
             template_watcher: TemplateWatcher::watch(&setup.config),
             dest_watcher: DestWatcher::watch(&setup.config),
@@ -301,6 +313,7 @@ impl Agent {
     }
 
     async fn apply_config(&mut self, setup: Setup) {
+        self.metrics.configure(&setup.config);
         setup.warn();
         let changes = delta::delta(&self.setup.config, &setup.config);
         emit(config_loaded(&setup.config, Some(changes.len())));

@@ -23,6 +23,7 @@
 //! - [`migrate`]: the configuration and templates of other tools as those of rosterd
 //! - [`register`]: the services of this host: their checks, and their nodes in the registry
 //! - [`report`]: the engine's report in words: `status` and `explain`
+//! - [`metrics`]: counters of events and the state of the agent, as Prometheus reads them
 //! - [`log`]: one line for each event, and the stream of events
 //! - [`error`]: errors that end the program, and errors that are retried; exit codes
 //! - [`text`]: helpers on text
@@ -51,6 +52,7 @@ pub mod fuzzing;
 mod http;
 mod load;
 mod log;
+mod metrics;
 mod migrate;
 mod model;
 mod payload;

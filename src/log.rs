@@ -38,7 +38,9 @@ const TARGET: &str = "rosterd";
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
-static OBSERVER: OnceLock<Box<dyn Fn(&Event) + Send + Sync>> = OnceLock::new();
+static OBSERVER: OnceLock<Observer> = OnceLock::new();
+
+type Observer = Box<dyn Fn(&Event) + Send + Sync>;
 
 static EVENTS: LazyLock<broadcast::Sender<Arc<Event>>> = LazyLock::new(|| broadcast::channel(BACKLOG).0);
 

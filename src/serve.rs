@@ -10,12 +10,15 @@
 //! `shared.snapshots.get().await` is the current snapshot. What is counted from events subscribes to them with
 //! [`crate::log::subscribe`], before the first is emitted. Files of the page are in [`page`].
 
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::agent::heartbeat::Heartbeat;
 use crate::config::HttpConfig;
 use crate::decide::Event;
 use crate::log::{emit, subscribe};
+use crate::metrics::Metrics;
 use crate::report::snapshot::Snapshot;
 
 mod allowed_hosts;
@@ -47,14 +50,16 @@ struct Unstarted {
     config: watch::Receiver<Option<HttpConfig>>,
     requests: mpsc::Sender<oneshot::Sender<Snapshot>>,
     heartbeat: Heartbeat,
+    metrics: Arc<Metrics>,
 }
 
 impl Server {
     /// Listens in the background if there is a configuration.
-    pub fn start(config: Option<HttpConfig>, heartbeat: &Heartbeat) -> Self {
+    pub fn start(config: Option<HttpConfig>, heartbeat: &Heartbeat, metrics: &Arc<Metrics>) -> Self {
         let (sender, receiver) = watch::channel(None);
         let (requests, incoming) = mpsc::channel(1);
-        let unstarted = Unstarted { config: receiver, requests, heartbeat: heartbeat.clone() };
+        let (heartbeat, metrics) = (heartbeat.clone(), Arc::clone(metrics));
+        let unstarted = Unstarted { config: receiver, requests, heartbeat, metrics };
         let mut server = Self { config: sender, requests: incoming, unstarted: Some(unstarted) };
         server.reconfigure(config.as_ref());
         server
@@ -73,8 +78,8 @@ impl Server {
             let events = subscribe();
             let thread = std::thread::Builder::new().name("http".to_owned());
             let run = move || {
-                let Unstarted { config, requests, heartbeat } = unstarted;
-                let shared = Shared::new(Snapshots::new(requests), heartbeat, EventFeed::new());
+                let Unstarted { config, requests, heartbeat, metrics } = unstarted;
+                let shared = Shared::new(Snapshots::new(requests), heartbeat, EventFeed::new(), metrics);
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 match runtime {
                     Ok(runtime) => runtime.block_on(listener::run(config, shared, events)),

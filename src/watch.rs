@@ -28,6 +28,7 @@ mod event_sender;
 pub mod own_nodes;
 pub mod registries;
 pub mod saved;
+pub mod session_counters;
 #[cfg(test)]
 mod tests;
 pub mod web;
@@ -35,6 +36,7 @@ pub mod zookeeper;
 
 pub use directory::Directory;
 use own_nodes::OwnNodes;
+use session_counters::SessionCounters;
 pub use web::Web;
 pub use zookeeper::ZooKeeper;
 
@@ -121,6 +123,8 @@ pub struct Link {
     pub own_nodes: Arc<OwnNodes>,
     /// When the registry is no longer followed, its session is left alive.
     pub keeps_session: Arc<AtomicBool>,
+    /// What the session has done.
+    pub counters: Arc<SessionCounters>,
 }
 
 /// The registry of a configuration, with its session. With `continues`, that is the one that an earlier process saved.

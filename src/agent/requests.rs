@@ -79,7 +79,7 @@ impl Agent {
         let PendingRequest { body, uid, answer } = request;
         let response = match body {
             RequestBody::Status => {
-                let Snapshot { report, context } = self.snapshot();
+                let Snapshot { report, context, .. } = self.snapshot();
                 let status = Status::new(&report, &context);
                 if may_command(uid) {
                     self.requests.shown =
@@ -112,11 +112,12 @@ impl Agent {
             refused: self.refusals.all(),
             services: self.registrar.report(),
         };
-        Snapshot { report: self.driver.engine.report(self.driver.now()), context }
+        let (report, sessions) = (self.driver.engine.report(self.driver.now()), self.driver.registries.sessions());
+        Snapshot { report, context, sessions }
     }
 
     fn explain(&mut self, name: &str, uid: u32) -> Answer {
-        let Snapshot { mut report, context } = self.snapshot();
+        let Snapshot { mut report, context, .. } = self.snapshot();
         let Some(text) = explain(&report, name, &context) else {
             let known: Vec<&str> = names(&report, &context).into_iter().collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };

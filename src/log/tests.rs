@@ -51,6 +51,32 @@ fn a_slow_subscriber_loses_the_oldest_events_and_is_told_how_many() {
 }
 
 #[test]
+fn an_observer_misses_no_event_and_a_subscriber_gets_no_details() {
+    let seen = Arc::new(Mutex::new((0, 0)));
+    let counts = Arc::clone(&seen);
+    // The only observer of this process.
+    observe(move |event| match event {
+        Event::HoldAccepted { roster, .. } if &**roster == "observed" => counts.lock().unwrap().0 += 1,
+        Event::ServiceChecked { service, .. } if &**service == "observed" => counts.lock().unwrap().1 += 1,
+        _ => {}
+    });
+    let mut lagging = subscribe();
+    let all = BACKLOG + 10;
+    for uid in 0..u32::try_from(all).unwrap() {
+        emit(Event::ServiceChecked { service: "observed".into(), outcome: "passed", took_us: 1 });
+        emit(Event::HoldAccepted { roster: "observed".into(), uid });
+    }
+    assert_eq!(*seen.lock().unwrap(), (all, all));
+    let mut got = Vec::new();
+    while let Ok(event) =
+        lagging.try_recv().or_else(|why| if why == TryRecvError::Empty { Err(why) } else { lagging.try_recv() })
+    {
+        got.push(event.kind().name);
+    }
+    assert!(got.len() > 10 && !got.contains(&"service_checked"), "{got:?}");
+}
+
+#[test]
 fn a_long_text_is_cut_between_characters() {
     assert_eq!((cut("aé", 2), cut("aé", 3)), ("a…".into(), "aé".into()));
 }

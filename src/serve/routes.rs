@@ -17,6 +17,7 @@ use super::limits::{MAX_STREAMS, STALLED_AFTER};
 use super::snapshots::Snapshots;
 use super::{event_stream, page};
 use crate::agent::heartbeat::Heartbeat;
+use crate::metrics::{Format, Metrics};
 
 /// The body of an answer.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -45,14 +46,16 @@ pub struct Shared {
     pub heartbeat: Heartbeat,
     /// The events.
     pub events: EventFeed,
+    /// What was counted.
+    pub metrics: Arc<Metrics>,
     /// A permit for each stream of events.
     pub streams: Arc<Semaphore>,
 }
 
 impl Shared {
     /// Without streams.
-    pub fn new(snapshots: Snapshots, heartbeat: Heartbeat, events: EventFeed) -> Self {
-        Self { snapshots, heartbeat, events, streams: Arc::new(Semaphore::new(MAX_STREAMS)) }
+    pub fn new(snapshots: Snapshots, heartbeat: Heartbeat, events: EventFeed, metrics: Arc<Metrics>) -> Self {
+        Self { snapshots, heartbeat, events, metrics, streams: Arc::new(Semaphore::new(MAX_STREAMS)) }
     }
 }
 
@@ -102,6 +105,7 @@ async fn route(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
             Some(snapshot) => full(StatusCode::OK, "application/json", snapshot.json()),
             None => unanswered(),
         },
+        "/metrics" => metrics(request, shared).await,
         "/events" => event_stream::answer(request, shared),
         path => match page::file(path) {
             Some((kind, file)) => full(StatusCode::OK, kind, Bytes::from_static(file.as_bytes())),
@@ -121,6 +125,14 @@ async fn ready(shared: &Shared) -> Response<Body> {
         return text(StatusCode::OK, "ready\n");
     }
     text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+}
+
+async fn metrics(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
+    let Some(current) = shared.snapshots.get().await else { return unanswered() };
+    let accept: Vec<&str> =
+        request.headers().get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::accepted(&accept.join(","));
+    full(StatusCode::OK, format.content_type(), shared.metrics.encode(current.snapshot.clone(), format))
 }
 
 /// The event loop does not answer, or has ended.

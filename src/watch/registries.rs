@@ -15,6 +15,7 @@ use crate::model::node_path::Subject;
 use crate::model::registry_event::{RegistryEvent, Update};
 use crate::watch;
 use crate::watch::saved::{Saved, SavedSource};
+use crate::watch::session_counters::SessionCounts;
 use crate::watch::{Link, Registry, StateAccess, Subjects};
 
 #[cfg(test)]
@@ -103,6 +104,12 @@ impl Registries {
     /// The session of a registry that is followed.
     pub fn link(&self, name: &str) -> Option<Link> {
         self.running.get(name)?.link.clone()
+    }
+
+    /// What the sessions of the registries that are followed have done. Only a ZooKeeper ensemble has a session.
+    pub fn sessions(&self) -> BTreeMap<Arc<str>, SessionCounts> {
+        let links = self.running.iter().filter_map(|(name, running)| Some((name, running.link.as_ref()?)));
+        links.map(|(name, link)| (Arc::clone(name), link.counters.read())).collect()
     }
 
     /// Follows exactly the subjects of the plan. A registry that did not change keeps its session, and a subject that

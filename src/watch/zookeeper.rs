@@ -23,6 +23,7 @@ use crate::zk::{Connection, SessionId};
 
 use super::event_sender::EventSender;
 use super::own_nodes::OwnNodes;
+use super::session_counters::SessionCounters;
 use super::{BoxFuture, Link, Node, RESYNC_INTERVAL, Registry, StateAccess, Subjects};
 
 use connect::Connected;
@@ -64,6 +65,7 @@ pub struct ZooKeeper {
     connection: watch::Sender<Option<Connection>>,
     own_nodes: Arc<OwnNodes>,
     keeps_session: Arc<AtomicBool>,
+    counters: Arc<SessionCounters>,
     /// Continues the session that an earlier process saved.
     continues_session: bool,
 }
@@ -79,6 +81,7 @@ impl ZooKeeper {
             connection: watch::Sender::new(None),
             own_nodes: Arc::default(),
             keeps_session: Arc::default(),
+            counters: Arc::default(),
             continues_session: false,
         }
     }
@@ -92,7 +95,8 @@ impl ZooKeeper {
     /// Its session, in which nodes can be registered.
     pub fn link(&self) -> Link {
         let (own_nodes, keeps_session) = (Arc::clone(&self.own_nodes), Arc::clone(&self.keeps_session));
-        Link { connection: self.connection.subscribe(), own_nodes, keeps_session }
+        let counters = Arc::clone(&self.counters);
+        Link { connection: self.connection.subscribe(), own_nodes, keeps_session, counters }
     }
 
     /// The session that an earlier process saved.
@@ -180,9 +184,15 @@ impl Client<'_> {
         if !pause.is_zero() {
             sleep(pause).await;
         }
-        let own_nodes = &self.registry.own_nodes;
-        let mut connected =
-            connect::connect(&self.registry.config, &mut self.servers, &mut self.session, own_nodes).await;
+        let ZooKeeper { config, own_nodes, counters, .. } = self.registry;
+        let mut connected = connect::connect(config, &mut self.servers, &mut self.session, own_nodes, counters).await;
+        match &connected {
+            Connected::Yes { .. } => counters.connected(),
+            // Before the first connection it is the session of an earlier process.
+            Connected::SessionExpired(_) if self.is_first => {}
+            Connected::SessionExpired(_) => counters.expired(),
+            Connected::No { .. } => counters.disconnected(self.session.id().is_some()),
+        }
         match &mut connected {
             Connected::Yes { connection, is_resumed, .. } => {
                 *is_resumed &= !std::mem::take(&mut self.is_first);
@@ -222,6 +232,7 @@ impl Client<'_> {
     /// Reports that a connection ended, and decides when to try the next one.
     async fn disconnected(&mut self, end: FollowEnd, connection: &Connection) {
         let (now, session_id) = (Instant::now(), connection.session());
+        self.registry.counters.disconnected(true);
         if matches!(end.error, ReadError::Lost(_)) {
             self.servers.lost(end.useful_since.is_some());
         }

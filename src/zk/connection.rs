@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Connection {
     shared: Arc<Shared>,
     lost: watch::Receiver<Option<ConnectionLost>>,
     chroot: Option<NodePath>,
+    /// Counts the requests that were sent, without pings.
+    sent: Arc<AtomicU64>,
 }
 
 /// State that the task shares with its handles.
@@ -110,7 +113,13 @@ impl Connection {
             let _ = set_lost.send(Some(ConnectionLost(format!("{}: {reason}", task.incoming.shared.server).into())));
             drop(task);
         });
-        Self { requests, shared, lost, chroot }
+        Self { requests, shared, lost, chroot, sent: Arc::default() }
+    }
+
+    /// Counts its requests with this counter, which may outlive the connection. Pings are not counted.
+    #[must_use]
+    pub fn counting(self, sent: Arc<AtomicU64>) -> Self {
+        Self { sent, ..self }
     }
 
     /// The session, as it can be resumed from here.
@@ -156,6 +165,7 @@ impl Connection {
     /// Sends a request and waits for the reply.
     pub async fn send(&self, request: Encoder) -> Result<RawReply, ConnectionLost> {
         let (reply, receiver) = oneshot::channel();
+        self.sent.fetch_add(1, Ordering::Relaxed);
         if self.requests.send(Request { frame: request.frame(), reply }).is_ok()
             && let Ok(raw) = receiver.await
         {

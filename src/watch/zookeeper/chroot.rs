@@ -49,7 +49,7 @@ pub async fn create(
         let (mut servers, mut session) = (Servers::new(&root, state), Session::default());
         loop {
             sleep(session.pause()).await;
-            let connection = match connect(&root, &mut servers, &mut session, &Arc::default()).await {
+            let connection = match connect(&root, &mut servers, &mut session, &Arc::default(), &Arc::default()).await {
                 Connected::Yes { connection, .. } => connection,
                 Connected::SessionExpired(reasons) | Connected::No { reasons, is_final: false } => {
                     session.no_server(Instant::now());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{Auth, RegistryConfig, RegistryUrl};
 use crate::watch::own_nodes::OwnNodes;
+use crate::watch::session_counters::SessionCounters;
 use crate::zk;
 use crate::zk::sasl::DigestMd5;
 use crate::zk::{ConnectError, ConnectRequest, Connection, EventHandler, SaslResponder, tls};
@@ -41,6 +42,7 @@ pub async fn connect(
     servers: &mut Servers,
     session: &mut Session,
     own_nodes: &Arc<OwnNodes>,
+    counters: &Arc<SessionCounters>,
 ) -> Connected {
     let RegistryUrl::ZooKeeper { chroot, tls, .. } = &config.url else {
         return final_failure(format!("{} is not a ZooKeeper URL", config.url));
@@ -81,10 +83,11 @@ pub async fn connect(
             chroot: chroot.as_ref(),
             tls: tls.as_ref(),
         };
-        match zk::connect(server, &request, event_handler(&tracker, own_nodes)).await {
+        match zk::connect(server, &request, event_handler(&tracker, own_nodes, counters)).await {
             Ok(connection) => {
                 let is_resumed = session.id().is_some_and(|session| session.id == connection.session().id);
                 servers.connected(server);
+                let connection = connection.counting(counters.requests());
                 return Connected::Yes { connection, tracker, is_resumed };
             }
             Err(ConnectError::SessionExpired) => {
@@ -113,9 +116,15 @@ pub async fn connect(
 }
 
 /// A handler that records events for the subjects, and for the nodes that this agent registered.
-fn event_handler(tracker: &Arc<DirtyTracker>, own_nodes: &Arc<OwnNodes>) -> EventHandler {
+fn event_handler(
+    tracker: &Arc<DirtyTracker>,
+    own_nodes: &Arc<OwnNodes>,
+    counters: &Arc<SessionCounters>,
+) -> EventHandler {
     let (track, own_nodes) = (DirtyTracker::event_handler(tracker), Arc::clone(own_nodes));
+    let counters = Arc::clone(counters);
     Arc::new(move |event, path| {
+        counters.watch_event();
         track(event, path);
         own_nodes.record(path);
     })

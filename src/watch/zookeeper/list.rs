@@ -23,8 +23,14 @@ pub async fn read(
     recursive: bool,
 ) -> Result<Option<Node>, Setback> {
     let setback = |reason: String| Setback::new(format!("read {path} on {}", config.url), reason);
-    let connection = match connect(config, &mut Servers::new(config, state), &mut Session::default(), &Arc::default())
-        .await
+    let connection = match connect(
+        config,
+        &mut Servers::new(config, state),
+        &mut Session::default(),
+        &Arc::default(),
+        &Arc::default(),
+    )
+    .await
     {
         Connected::Yes { connection, .. } => connection,
         Connected::SessionExpired(reasons) | Connected::No { reasons, .. } => return Err(setback(reasons.join("; "))),
