@@ -27,6 +27,7 @@ mod harness;
 mod isolate;
 mod last_good;
 mod main_job;
+mod metrics;
 mod migrate;
 mod not_members;
 mod once;
