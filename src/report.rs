@@ -1,5 +1,6 @@
 //! Text from the engine's report: `status`, its JSON, and `explain`.
 
+pub mod commands;
 pub mod conditions;
 pub mod context;
 pub mod explain;

@@ -12,3 +12,14 @@ pub fn one_line(text: &str) -> String {
     let first = lines.next().unwrap_or_default();
     if lines.next().is_some() { format!("{first} …") } else { first.to_owned() }
 }
+
+/// Whether no supported program needs quotes for the text.
+pub fn is_bare(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/@+-".contains(c))
+}
+
+/// One word for sh or haproxy, in single quotes if needed. In both, a single quote always ends the quoted part, so it is
+/// escaped outside of the quotes.
+pub fn single_quoted(text: &str) -> String {
+    if is_bare(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use tera::{Kwargs, TeraResult, Value};
 
 use super::{fail, kind};
+use crate::text::{is_bare, single_quoted};
 
 #[cfg(test)]
 mod tests;
@@ -20,11 +21,6 @@ pub fn scalar(filter: &str, value: &Value) -> TeraResult<String> {
         _ => "use one of its fields",
     };
     fail(format!("`{filter}` takes a string or a number, but got {}: {hint}", kind(value)))
-}
-
-/// Whether no supported program needs quotes for the text.
-fn is_bare(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/@+-".contains(c))
 }
 
 fn replace(text: &str, allowed: &str, other: char) -> String {
@@ -67,11 +63,6 @@ pub fn shell(value: &Value, _: &Kwargs) -> TeraResult<Value> {
 /// `haproxy`: one argument in a haproxy file, in strong quotes if needed (configuration manual, 2.2).
 pub fn haproxy(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     Ok(Value::from(single_quoted(&scalar("haproxy", value)?)))
-}
-
-/// In sh and haproxy a single quote always ends the quoted part, so it is escaped outside of the quotes.
-fn single_quoted(text: &str) -> String {
-    if is_bare(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// `haproxy_name`: the name of a proxy or a server. Characters that haproxy forbids become `_` (configuration manual,
