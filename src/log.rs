@@ -116,6 +116,13 @@ pub fn json_line(event: &Event, time: SystemTime) -> String {
     line
 }
 
+/// What a line of the log has after the message of an event: its subject and the reason. Further lines have the end of a
+/// command's output. No line has control characters.
+pub fn sentence(event: &Event) -> String {
+    let (text, _) = Line::from(event).head();
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+}
+
 fn level(severity: Severity) -> Level {
     match severity {
         Severity::Debug => Level::DEBUG,

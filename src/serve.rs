@@ -28,6 +28,7 @@ mod event_stream;
 mod limits;
 mod listener;
 mod page;
+mod recent_events;
 mod routes;
 mod snapshots;
 mod write_limit;
@@ -75,14 +76,14 @@ impl Server {
         if config.is_some()
             && let Some(unstarted) = self.unstarted.take()
         {
-            let events = subscribe();
+            let (events, recent) = (subscribe(), subscribe());
             let thread = std::thread::Builder::new().name("http".to_owned());
             let run = move || {
                 let Unstarted { config, requests, heartbeat, metrics } = unstarted;
                 let shared = Shared::new(Snapshots::new(requests), heartbeat, EventFeed::new(), metrics);
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 match runtime {
-                    Ok(runtime) => runtime.block_on(listener::run(config, shared, events)),
+                    Ok(runtime) => runtime.block_on(listener::run(config, shared, events, recent)),
                     Err(why) => emit(Event::HttpUnavailable { reason: format!("cannot start a runtime: {why}") }),
                 }
             };

@@ -107,6 +107,7 @@ impl Agent {
         let context = Context {
             wall: SystemTime::now(),
             zone: Zone::system(),
+            host: self.setup.host.name.clone(),
             pause: self.requests.pause.clone(),
             program: self.supervisor.report(),
             refused: self.refusals.all(),

@@ -50,6 +50,8 @@ pub struct Context {
     pub wall: SystemTime,
     /// The zone of local times.
     pub zone: Zone,
+    /// The name of this host.
+    pub host: String,
     /// The pause in force, if there is one.
     pub pause: Option<Pause>,
     /// The program that the agent runs, if there is one.

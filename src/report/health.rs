@@ -164,7 +164,11 @@ fn whole(report: &Report, context: &Context) -> Vec<Problem> {
         match &program.state {
             ProgramState::Backoff(until) => {
                 let ended = program.last_end.as_ref().map(|(end, _)| format!(": {end}")).unwrap_or_default();
-                add(Subject::Program, Health::Critical, format!("program stopped{ended}; next start {}", clock.due(*until)));
+                add(
+                    Subject::Program,
+                    Health::Critical,
+                    format!("program stopped{ended}; next start {}", clock.due(*until)),
+                );
             }
             ProgramState::Waiting => {
                 let text = "program not started: it is waiting for its files".to_owned();

@@ -42,7 +42,8 @@ fn is_up(it: &ServiceReport) -> Option<bool> {
     }
 }
 
-fn is_registered(it: &ServiceReport) -> bool {
+/// Whether its node is registered in this session.
+pub fn is_registered(it: &ServiceReport) -> bool {
     it.is_connected && it.state == Some(NodeState::Registered)
 }
 

@@ -25,10 +25,15 @@ const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
 
 /// Serves until there will be no other configuration.
-pub async fn run(mut config: watch::Receiver<Option<HttpConfig>>, shared: Shared, events: Receiver<Arc<Event>>) {
+pub async fn run(
+    mut config: watch::Receiver<Option<HttpConfig>>,
+    shared: Shared,
+    events: Receiver<Arc<Event>>,
+    recent: Receiver<Arc<Event>>,
+) {
     let shared = Arc::new(shared);
     let collector = Arc::clone(&shared);
-    tokio::spawn(async move { collector.events.collect(events).await });
+    tokio::spawn(async move { tokio::join!(collector.events.collect(events), collector.recent.collect(recent)) });
     loop {
         let current = config.borrow_and_update().clone();
         let serve = async {

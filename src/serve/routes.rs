@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::allowed_hosts::is_allowed;
 use super::event_feed::EventFeed;
 use super::limits::{MAX_STREAMS, STALLED_AFTER};
+use super::recent_events::RecentEvents;
 use super::snapshots::Snapshots;
 use super::{event_stream, page};
 use crate::agent::heartbeat::Heartbeat;
@@ -48,6 +49,8 @@ pub struct Shared {
     pub events: EventFeed,
     /// What was counted.
     pub metrics: Arc<Metrics>,
+    /// The events of the last hour, for the page.
+    pub recent: RecentEvents,
     /// A permit for each stream of events.
     pub streams: Arc<Semaphore>,
 }
@@ -55,7 +58,8 @@ pub struct Shared {
 impl Shared {
     /// Without streams.
     pub fn new(snapshots: Snapshots, heartbeat: Heartbeat, events: EventFeed, metrics: Arc<Metrics>) -> Self {
-        Self { snapshots, heartbeat, events, metrics, streams: Arc::new(Semaphore::new(MAX_STREAMS)) }
+        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+        Self { snapshots, heartbeat, events, metrics, recent: RecentEvents::default(), streams }
     }
 }
 
@@ -101,6 +105,10 @@ async fn route(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
     match request.uri().path() {
         "/live" => live(shared).await,
         "/ready" => ready(shared).await,
+        "/" => match shared.snapshots.get().await {
+            Some(snapshot) => full(StatusCode::OK, "text/html; charset=utf-8", snapshot.page(&shared.recent)),
+            None => unanswered(),
+        },
         "/status.json" => match shared.snapshots.get().await {
             Some(snapshot) => full(StatusCode::OK, "application/json", snapshot.json()),
             None => unanswered(),

@@ -8,6 +8,8 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::limits::SNAPSHOT_TIMEOUT;
+use super::page::page;
+use super::recent_events::RecentEvents;
 use crate::report::health::not_ready;
 use crate::report::snapshot::Snapshot;
 use crate::report::status::Status;
@@ -24,6 +26,7 @@ pub struct SharedSnapshot {
     /// The state.
     pub snapshot: Snapshot,
     json: OnceLock<Bytes>,
+    page: OnceLock<Bytes>,
 }
 
 impl SharedSnapshot {
@@ -31,6 +34,12 @@ impl SharedSnapshot {
     pub fn json(&self) -> Bytes {
         let json = || Status::new(&self.snapshot.report, &self.snapshot.context).json().into();
         self.json.get_or_init(json).clone()
+    }
+
+    /// The page.
+    pub fn page(&self, recent: &RecentEvents) -> Bytes {
+        let page = || page(&self.snapshot, &recent.since(self.snapshot.context.wall)).into();
+        self.page.get_or_init(page).clone()
     }
 
     /// Why not everything is up to date: one line for each reason.
@@ -76,7 +85,8 @@ impl Snapshots {
         *latest = Latest { asked: Some(Instant::now()), snapshot: None };
         let (reply, answer) = oneshot::channel();
         self.requests.send(reply).await.ok()?;
-        let snapshot = Arc::new(SharedSnapshot { snapshot: answer.await.ok()?, json: OnceLock::new() });
+        let snapshot =
+            Arc::new(SharedSnapshot { snapshot: answer.await.ok()?, json: OnceLock::new(), page: OnceLock::new() });
         latest.snapshot = Some(Arc::clone(&snapshot));
         Some(snapshot)
     }

@@ -31,6 +31,7 @@ mod metrics;
 mod migrate;
 mod not_members;
 mod once;
+mod page;
 mod prime_chroot;
 mod puppet;
 mod quickstart;

@@ -1,6 +1,7 @@
 //! The harness: a directory for each test, the agent, and real servers on free loopback ports.
 
 pub mod backend;
+pub mod browser;
 pub mod exhibitor;
 pub mod file_watch;
 pub mod floor;

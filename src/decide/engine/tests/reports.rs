@@ -24,7 +24,15 @@ use super::harness::{
 fn about(bench: &Bench) -> Context {
     let wall = SystemTime::UNIX_EPOCH + bench.now.since(Moment::START);
     let pause = bench.engine.paused().map(|_| Pause::new(wall, seconds(60), Some("mending\u{1b}[2J".into()), 7));
-    Context { wall, zone: Zone::utc(), pause, program: None, refused: Vec::new(), services: Vec::new() }
+    Context {
+        wall,
+        zone: Zone::utc(),
+        host: "lb1".to_owned(),
+        pause,
+        program: None,
+        refused: Vec::new(),
+        services: Vec::new(),
+    }
 }
 
 fn explained(bench: &Bench, name: &str) -> String {
