@@ -189,8 +189,8 @@ fn not_owned(state_dir: &Path) -> Option<(PathBuf, String)> {
     let (path, uid) =
         all.into_iter().find_map(|path| Some((path.clone(), owner(&path)?)).filter(|(_, uid)| *uid != own.as_raw()))?;
     let reason = format!(
-        "{} belongs to uid {uid}, and rosterd runs as uid {own}: run `chown -R {own} {}` as root, and always run rosterd as \
-         the same user",
+        "{} belongs to uid {uid}, and rosterd runs as uid {own}: run `chown -R {own} {}` as root and always run rosterd as \
+         the same user, or use another directory with --state-dir",
         path.display(),
         state_dir.display()
     );
