@@ -19,8 +19,11 @@ use crate::watch::{Registry, StateAccess};
 use crate::{agent, config, log, watch};
 
 mod agent_commands;
+mod demo;
+mod first_steps;
 pub mod get;
 mod help;
+mod init;
 pub mod ls;
 mod migrate;
 mod prime_chroot;
@@ -67,6 +70,11 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Try rosterd: run an agent on a registry of files, and print what to change in it
+    Demo(demo::DemoArgs),
+    /// Write a configuration and a template for a software, to start from
+    #[command(after_help = help::INIT)]
+    Init(init::InitArgs),
     /// Run the agent: keep the files up to date until SIGTERM or SIGINT
     #[command(after_help = help::RUN)]
     Run(RunArgs),
@@ -177,10 +185,14 @@ fn dispatch(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
 async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
     let Cli { global, command } = cli;
     // A signal ends any other command.
-    let has_handlers =
-        matches!(command, Command::Run(_) | Command::Register(_) | Command::Render(_) | Command::Diff(_));
+    let has_handlers = matches!(
+        command,
+        Command::Demo(_) | Command::Run(_) | Command::Register(_) | Command::Render(_) | Command::Diff(_)
+    );
     let blocked = has_handlers.then_some(blocked);
     let exit = match command {
+        Command::Demo(args) => return demo::demo(args, blocked).await,
+        Command::Init(args) => init::init(&global, &args),
         Command::Run(args) => return run(&global, args, blocked).await,
         Command::Register(args) => return register::register(&global, args, blocked).await,
         Command::Drain(args) => agent_commands::drain(&global, args).await,

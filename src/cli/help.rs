@@ -15,6 +15,19 @@ Exit codes:
    3  too few members, a hold, or a pause  78  invalid configuration or templates
    4  the registry could not be reached";
 
+/// For `init`.
+pub const INIT: &str = "\
+Examples:
+  rosterd init
+  rosterd init haproxy --registry zk://zk1:2181,zk2:2181 --path /services/web
+  rosterd init nginx --dir /tmp/nginx
+
+Exit codes:
+   0  the files are written
+   1  a file cannot be created
+  64  the software is unknown, or a file exists
+  78  this host cannot use the configuration";
+
 /// For `run`.
 pub const RUN: &str = "\
 Examples:

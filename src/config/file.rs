@@ -43,9 +43,13 @@ impl Source {
     fn readable(file: &Path, main: bool, report: &Report) -> Option<Self> {
         let whole = |wrong| report.error(Problem::whole(file, wrong));
         let tried = |what: &str, error: std::io::Error| {
+            let way = match error.kind() {
+                std::io::ErrorKind::NotFound => "write one with `rosterd init`",
+                _ => "make it readable by rosterd's user",
+            };
             ValueError::new(
                 format!("the configuration file cannot be {what}: {error}"),
-                "create the file, make it readable by rosterd's user, or specify another file with -c FILE or $ROSTERD_CONFIG",
+                format!("{way}, or specify another file with -c FILE or $ROSTERD_CONFIG"),
             )
         };
         let absolute = std::path::absolute(file).map_err(|error| whole(tried("found", error))).ok()?;

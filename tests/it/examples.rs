@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::support::examples::{
-    EXAMPLES, Example, NASTY, Nodes, haproxy_accepts, hosts, nginx_accepts, nodes, nutcracker_accepts, said,
+    EXAMPLES, Example, NASTY, Nodes, WITHOUT_COMMENTS, haproxy_accepts, hosts, nginx_accepts, nodes,
+    nutcracker_accepts, said,
 };
 
 mod pgpool;
@@ -148,7 +149,8 @@ fn every_shipped_template_has_an_example() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     shipped.sort();
-    let mut shown: Vec<String> = EXAMPLES.iter().map(|name| Example::open(name).text("template", "src")).collect();
+    let all = EXAMPLES.iter().chain(&WITHOUT_COMMENTS).chain(&["prometheus"]);
+    let mut shown: Vec<String> = all.map(|name| Example::open(name).text("template", "src")).collect();
     shown.sort();
     assert_eq!(shipped, shown);
 }
@@ -166,4 +168,8 @@ fn the_checkers_accept_files_with_hostile_members() {
     haproxy_accepts(&Example::open("haproxy").render_nodes(&members, &Map::new()));
     nginx_accepts(&Example::open("nginx").render_nodes(&members, &Map::new()));
     nutcracker_accepts(&Example::open("twemproxy").render_nodes(&members, &Map::new()));
+    // The check in their configuration accepts them.
+    for name in WITHOUT_COMMENTS {
+        assert!(Example::open(name).render_nodes(&members, &Map::new()).contains("127.0.0.1"), "{name}");
+    }
 }

@@ -19,6 +19,7 @@ mod events;
 mod examples;
 mod exec;
 mod faults;
+mod first_steps;
 mod formats;
 mod get_agent;
 mod guard;

@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 pub const EXAMPLES: [&str; 6] = ["haproxy", "hosts", "memcached", "nginx", "pgpool", "twemproxy"];
 
+/// Examples whose templates have no line for a member that cannot be used.
+pub const WITHOUT_COMMENTS: [&str; 3] = ["keepalived", "redis", "varnish"];
+
 /// Node names and data, as in a registry.
 pub type Nodes = Vec<(String, Vec<u8>)>;
 

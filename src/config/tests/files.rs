@@ -168,7 +168,7 @@ fn a_missing_file_is_reported() {
     insta::assert_snapshot!(Home::new(&[]).told(), @"
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.toml
-     = help: create the file, make it readable by rosterd's user, or specify another file with -c FILE or $ROSTERD_CONFIG
+     = help: write one with `rosterd init`, or specify another file with -c FILE or $ROSTERD_CONFIG
 
     1 problem
     ");

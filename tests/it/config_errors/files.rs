@@ -271,7 +271,7 @@ fn a_missing_file_is_reported() {
     rosterd: invalid configuration
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.tmol
-     = help: create the file, make it readable by rosterd's user, or specify another file with -c FILE or $ROSTERD_CONFIG
+     = help: write one with `rosterd init`, or specify another file with -c FILE or $ROSTERD_CONFIG
 
     1 problem
     ");
