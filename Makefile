@@ -1,6 +1,6 @@
 # Commands for developers. For everything else, use cargo.
 
-.PHONY: test prove bench fuzz tools
+.PHONY: test prove bench fuzz docs tools
 
 # All checks that must pass before a change is merged. Installs the software that the tests run against first.
 test: tools
@@ -44,6 +44,12 @@ fuzz:
 # One target, and the directory of its seeds.
 fuzz = mkdir -p fuzz/corpus/$(1) && cargo +nightly fuzz run $(1) fuzz/corpus/$(1) fuzz/seeds/$(2) -- \
 	-runs=$(FUZZ_RUNS) -timeout=1
+
+# The manual, docs/, as a book in target/book. Installs mdbook into target/mdbook, if it is missing.
+MDBOOK = $(shell command -v mdbook || echo target/mdbook/bin/mdbook)
+docs:
+	[ -x $(MDBOOK) ] || cargo install mdbook --version 0.5.4 --locked --root target/mdbook
+	$(MDBOOK) build
 
 # Installs ZooKeeper, haproxy, nginx, pgpool and other software of the tests, if missing.
 tools:

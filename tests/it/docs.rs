@@ -4,8 +4,10 @@ use std::process::{Command, Output, Stdio};
 
 mod commands;
 mod configs;
+mod links;
 mod programs;
 mod running;
+mod ten_minutes;
 
 fn rosterd(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));

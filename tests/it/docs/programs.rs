@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::rosterd;
-use crate::support::docs::{Block, blocks, pages};
+use crate::support::docs::{Block, blocks, pages, root};
 use crate::support::wait::{PATIENCE, holds};
 
 /// The file that a block is, from the comment in its first line.
@@ -105,6 +105,20 @@ fn every_shown_template_passes_its_check_as_printed() {
         }
     }
     assert!(checks >= 7, "only {checks} were found");
+}
+
+#[test]
+fn a_recipe_has_the_template_that_init_writes() {
+    let mut same = 0;
+    for block in blocks("docs/recipes.md").iter().filter(|block| block.language == "jinja") {
+        let shipped = file_name(block).and_then(|name| fs::read_to_string(root().join(name)).ok());
+        if let Some(shipped) = shipped {
+            let (_, body) = shipped.split_once("-#}\n").unwrap();
+            assert_eq!(block.text.split_once('\n').unwrap().1, body, "{}", block.place);
+            same += 1;
+        }
+    }
+    assert!(same >= 4, "only {same} were found");
 }
 
 /// A server that is ended with its test.

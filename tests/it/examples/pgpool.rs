@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::json;
 
 use crate::harness::postgres::{Postgres, pgpool, query, wait_for};
+use crate::harness::site::Site;
+use crate::support::docs::blocks;
 use crate::support::examples::{Example, nodes};
 use crate::support::zookeeper::free_port;
 
@@ -48,4 +50,44 @@ fn pgpool_starts_with_its_file_and_the_backends() {
     ];
     // "i" sorts after the addresses, so slot 3 is not included.
     assert_eq!(nodes, expected, "{text}");
+}
+
+#[test]
+fn pgpool_finds_the_primary_of_patroni_with_the_file_of_the_recipe() {
+    let primary = Postgres::start("127.0.0.1");
+    let standby = Postgres::standby(&primary);
+    query(&primary.port.to_string(), "create role pgpool login").unwrap();
+    let recipe = || blocks("docs/recipes.md").into_iter().filter(|block| block.heading == "pgpool with Patroni");
+    let text = |language: &str| recipe().find(|block| block.language == language).unwrap().text;
+    let config = text("toml").replace("/etc/pgpool2/pgpool.conf", "SITE/out/pgpool.conf");
+    let site = Site::new(&format!("[registry]\nurl = \"dir:registry\"\n{config}"));
+    site.file("templates/patroni-pgpool.conf.tera", &text("jinja"));
+    for (name, role, server) in [("pg1", "replica", &standby), ("pg2", "primary", &primary)] {
+        let url = format!("postgres://127.0.0.1:{}/postgres", server.port);
+        let data = json!({"conn_url": url, "role": role, "state": "running"});
+        site.file(&format!("registry/service/main/members/{name}"), &data.to_string());
+    }
+    site.run(&["render", "--no-reload"]).expect(0);
+
+    let dir = primary.dir.path().join("pgpool");
+    fs::create_dir(&dir).unwrap();
+    let port = free_port();
+    let own = format!(
+        "port = {port}\npcp_port = {1}\nunix_socket_directories = '{0}'\npcp_socket_dir = '{0}'\n\
+         pid_file_name = '{0}/pid'\nlogdir = '{0}'\n",
+        dir.display(),
+        free_port()
+    );
+    fs::write(dir.join("pgpool.conf"), site.read("out/pgpool.conf") + &own).unwrap();
+    fs::write(dir.join("pcp.conf"), "").unwrap();
+    let _running = pgpool(&dir);
+    let expected = [format!("0 {} standby", standby.port), format!("1 {} primary", primary.port)];
+    let show = || {
+        let answer = query(&port.to_string(), "show pool_nodes").ok()?;
+        // node_id|hostname|port|status|pg_status|lb_weight|role|…
+        let columns = answer.lines().map(|line| line.split('|').collect::<Vec<_>>());
+        let nodes: Vec<String> = columns.map(|node| format!("{} {} {}", node[0], node[2], node[6])).collect();
+        (nodes == expected).then_some(())
+    };
+    wait_for("the primary", show, || fs::read_to_string(dir.join("log")).unwrap());
 }
