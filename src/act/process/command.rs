@@ -55,10 +55,16 @@ impl CommandResult {
 
     /// A message about the end, with the last lines of the output: `check "haproxy -c" exited with 1:` and the lines.
     pub fn describe(&self, what: &str, command: &Command) -> String {
+        let shown = Some(self.errors.last_lines()).filter(|lines| !lines.is_empty());
+        let shown = shown.unwrap_or_else(|| self.output.last_lines());
         let what_happened = match &self.termination {
             Termination::Exited(126) => "exited with 126 (usually a program that is not executable)".to_owned(),
             Termination::Exited(127) => {
                 "exited with 127 (usually a program that is not in PATH: give its full path)".to_owned()
+            }
+            // Often it has an option such as `-q`, which hides the reason.
+            Termination::Exited(code) if *code != 0 && shown.is_empty() => {
+                format!("exited with {code} and printed nothing")
             }
             Termination::Exited(code) => format!("exited with {code}"),
             Termination::Signalled(number) => match Signal::try_from(*number) {
@@ -72,8 +78,6 @@ impl CommandResult {
             Termination::NotStarted(why) => format!("did not start: {why}"),
             Termination::Abandoned => "was terminated because the agent is stopping".to_owned(),
         };
-        let shown = Some(self.errors.last_lines()).filter(|lines| !lines.is_empty());
-        let shown = shown.unwrap_or_else(|| self.output.last_lines());
         let colon = if shown.is_empty() { "" } else { ":" };
         format!("{} {what_happened}{}{colon}{shown}", Title { what, command }, self.remaining)
     }

@@ -86,7 +86,11 @@ async fn exit_codes_signals_and_timeouts_are_distinguished() {
         (shell("echo why >&2; exit 4"), Termination::Exited(4), "exited with 4:\n  why"),
         (shell("no-such-program-here"), Termination::Exited(127), "usually a program that is not in PATH"),
         (shell("kill -SEGV $$"), Termination::Signalled(11), "was killed by SIGSEGV"),
-        (list(&["sh", "-c", "exit 5"]), Termination::Exited(5), "check \"sh -c exit 5\" exited with 5"),
+        (
+            list(&["sh", "-c", "exit 5"]),
+            Termination::Exited(5),
+            "check \"sh -c exit 5\" exited with 5 and printed nothing",
+        ),
         (list(&["echo", "$(id)", ";", "id"]), Termination::Exited(0), "exited with 0:\n  $(id) ; id"),
     ];
     for (command, how, part) in cases {

@@ -23,9 +23,9 @@ impl Reader {
         let words: Vec<&str> = line.split_whitespace().collect();
         if let ["zkCli.sh", "-server", "127.0.0.1:2181", what, path] = words[..] {
             if what == "create" {
-                self.client.put(path, b"")
+                self.client.put(path, b"");
             } else {
-                self.client.remove(path)
+                self.client.remove(path);
             }
             return String::new();
         }
