@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -36,12 +36,25 @@ mod test;
 /// The default path of the configuration file.
 pub const DEFAULT_CONFIG: &str = "/etc/rosterd/rosterd.toml";
 
+/// The version, with the commit and its date. See build.rs.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!("{} ({})", env!("CARGO_PKG_VERSION"), option_env!("ROSTERD_COMMIT").unwrap_or("development build"))
+});
+
+/// The version, and what this build can do.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{}\nregistries: zk, zks, dir, http, https\nfeatures: TLS 1.2 and 1.3 (rustls, ring), SASL DIGEST-MD5, Tera 2, inotify",
+        *VERSION
+    )
+});
+
 /// The maximum timeout.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
 /// Keeps config files in step with the live membership in ZooKeeper.
 #[derive(Debug, Parser)]
-#[command(name = "rosterd", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "rosterd", version = VERSION.as_str(), long_version = LONG_VERSION.as_str(), max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = help::MAIN)]
 struct Cli {
     #[command(flatten)]

@@ -79,7 +79,8 @@ fn what_init_writes_renders_files_that_the_software_accepts() {
             "haproxy" | "redis" => haproxy_accepts(&text),
             "nginx" => nginx_accepts(&text),
             "twemproxy" => nutcracker_accepts(&text),
-            "hosts" => assert_eq!(hosts(&text).len(), 2),
+            // The rest of the file is that of this host.
+            "hosts" => assert_eq!(hosts(text.split_once("# BEGIN rosterd zookeeper\n").unwrap().1).len(), 2, "{text}"),
             "pgpool" => assert!(text.contains("backend_hostname1 = '10.0.0.2'\nbackend_port1 = 8080\n"), "{text}"),
             // Their configuration has the check, which has passed.
             _ => {}
@@ -133,6 +134,16 @@ fn a_missing_configuration_names_init() {
         let ended = site.run_without_config(&[command, &["-c", "none.toml"]].concat());
         assert!(ended.expect(78).stderr().contains("rosterd init"), "{command:?}: {}", ended.stderr());
     }
+}
+
+#[test]
+fn the_version_names_the_commit_and_the_features() {
+    let site = Site::new("");
+    let short = site.run(&["-V"]).expect(0).stdout();
+    let version = format!("rosterd {} (", env!("CARGO_PKG_VERSION"));
+    assert!(short.starts_with(&version) && short.ends_with(")\n"), "{short}");
+    let long = site.run(&["--version"]).expect(0).stdout();
+    assert!(long.starts_with(short.trim_end()) && long.contains("\nregistries: zk, zks, dir, "), "{long}");
 }
 
 #[test]
