@@ -44,7 +44,7 @@ macro_rules! software {
     };
 }
 
-const SOFTWARE: [Software; 10] = [
+static SOFTWARE: [Software; 10] = [
     software!("haproxy", "haproxy.cfg.tera"),
     software!("hosts", "hosts.tera"),
     software!("keepalived", "keepalived.conf.tera"),
@@ -109,20 +109,12 @@ fn on_a_host(line: &str, registry: Option<&str>, path: Option<&str>) -> Option<S
 
 /// Writes the files, and prints them with the next commands. Without a software, prints the list of them.
 pub fn init(global: &Global, args: &InitArgs) -> Result<Exit, Fatal> {
-    let known = || SOFTWARE.map(|software| software.name).join(", ");
     let Some(wanted) = &args.software else {
         let lines = SOFTWARE.iter().map(|it| format!("{:<12}{}\n", it.name, it.purpose()));
         return print(&(lines.collect::<String>() + "\nNext: rosterd init haproxy\n")).map(|()| Exit::Done);
     };
-    let software = SOFTWARE.iter().find(|software| software.name == wanted).ok_or_else(|| {
-        let message =
-            format!("init has no {wanted:?}; it has: {}. For any other file, docs/recipes.md has examples", known());
-        Fatal::new(Exit::Usage, message)
-    })?;
-    let registry = global.registry();
-    if let Some(url) = &registry {
-        bare_registry(url)?;
-    }
+    let software = find(wanted)?;
+    let registry = registry(global)?;
     if let Some(path) = &args.path {
         Subject::parse(path).map_err(|why| Fatal::new(Exit::Usage, format!("--path {path}: {why}")))?;
     }
@@ -133,21 +125,59 @@ pub fn init(global: &Global, args: &InitArgs) -> Result<Exit, Fatal> {
     let config = working_dir().join(config);
     let (name, template) = software.template;
     let template_file = config.with_file_name("templates").join(name);
-    let source = ConfigSource { file: Some(config.clone()), ..ConfigSource::default() };
     let is_first = config.symlink_metadata().is_err();
     let (file, text) = if is_first {
         (config.clone(), software.config(registry.as_deref(), args.path.as_deref()))
     } else {
-        let rosters = load(&source)?.config.rosters;
-        let rosters: Vec<String> = rosters.iter().map(|roster| roster.name.to_string()).collect();
-        let included = config.with_file_name("conf.d").join(software.name).with_extension("toml");
-        (included, software.included_config(&rosters, args.path.as_deref()))
+        let file = config.with_file_name("conf.d").join(software.name).with_extension("toml");
+        (file, addition(software, &config, global, args)?)
     };
     create(&[(&template_file, template), (&file, &text)])?;
     print(&format!("wrote {}\nwrote {}\n", template_file.display(), file.display()))?;
     print(&next_steps(&config, &file, is_first && registry.is_none()))?;
     // Such as a variable that an existing configuration has under the same name.
-    load(&source).map(|_| Exit::Done)
+    load(&source(&config, global)).map(|_| Exit::Done)
+}
+
+fn find(wanted: &str) -> Result<&'static Software, Fatal> {
+    SOFTWARE.iter().find(|software| software.name == wanted).ok_or_else(|| {
+        let known: Vec<&str> = SOFTWARE.iter().map(|software| software.name).collect();
+        let known = known.join(", ");
+        let message =
+            format!("init has no {wanted:?}; it has: {known}. For any other file, docs/recipes.md has examples");
+        Fatal::new(Exit::Usage, message)
+    })
+}
+
+/// The URL to write. As for other commands, a relative directory starts at the working directory; in a file it would
+/// start at that of the file.
+fn registry(global: &Global) -> Result<Option<String>, Fatal> {
+    let Some(url) = global.registry() else {
+        return Ok(None);
+    };
+    bare_registry(&url)?;
+    Ok(Some(match url.strip_prefix("dir:") {
+        Some(directory) => format!("dir:{}", working_dir().join(directory).display()),
+        None => url,
+    }))
+}
+
+/// What is included in a configuration that exists.
+fn addition(software: &Software, config: &Path, global: &Global, args: &InitArgs) -> Result<String, Fatal> {
+    let rosters = load(&source(config, global))?.config.rosters;
+    let rosters: Vec<String> = rosters.iter().map(|roster| roster.name.to_string()).collect();
+    let text = software.included_config(&rosters, args.path.as_deref());
+    let unused = match (&global.registry, &args.path) {
+        (Some(_), _) => "--registry",
+        (_, Some(_)) if !text.contains("[[roster]]") => "--path",
+        _ => return Ok(text),
+    };
+    Err(Fatal::new(Exit::Usage, format!("{} exists, and has that already: omit {unused}", config.display())))
+}
+
+/// The registry may be in the environment only.
+fn source(config: &Path, global: &Global) -> ConfigSource {
+    ConfigSource { file: Some(config.to_owned()), registry: global.registry(), ..ConfigSource::default() }
 }
 
 /// What to do next.

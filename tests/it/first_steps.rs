@@ -115,9 +115,17 @@ fn init_overwrites_nothing_and_adds_to_an_existing_configuration() {
     assert_eq!(site.tree(), before);
 
     // Both use the roster `web`, which is there only once.
-    for name in ["nginx", "haproxy"] {
-        init(&[name, "--path", "/services/web", "--dir", "both"]).expect(0);
+    init(&["nginx", "--path", "/services/web", "--registry", "dir:registry", "--dir", "both"]).expect(0);
+    assert!(site.read("both/rosterd.toml").contains(&format!("\nurl = \"dir:{}\"\n", site.path("registry").display())));
+    for (option, value) in [("--path", "/services/api"), ("--registry", "dir:registry")] {
+        let refused = init(&["haproxy", option, value, "--dir", "both"]);
+        assert!(
+            refused.expect(64).stderr().contains(&format!("has that already: omit {option}")),
+            "{}",
+            refused.stderr()
+        );
     }
+    init(&["haproxy", "--dir", "both"]).expect(0);
     assert!(!site.read("both/conf.d/haproxy.toml").contains("[[roster]]"));
     site.run_without_config(&["check", "-c", "both/rosterd.toml"]).expect(0);
 
