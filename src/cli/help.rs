@@ -3,6 +3,8 @@
 /// For the program itself.
 pub const MAIN: &str = "\
 Examples:
+  rosterd demo
+  rosterd init haproxy --registry zk://zk1:2181,zk2:2181 --path /services/web
   rosterd check -c rosterd.toml
   rosterd run -c rosterd.toml
   rosterd get /services/web --registry zk://zk1:2181,zk2:2181

@@ -66,6 +66,18 @@ impl Software {
         self.example.lines().next().unwrap_or_default().trim_start_matches("# ")
     }
 
+    /// Refuses a path with which the template cannot be rendered.
+    fn accepts(&self, path: &str) -> Result<(), Fatal> {
+        let refused = |why: String| Fatal::new(Exit::Usage, format!("--path {path}: {why}"));
+        Subject::parse(path).map_err(|why| refused(why.to_string()))?;
+        let of_many = self.example.contains("/*\"");
+        match (of_many, path.contains('*')) {
+            (true, false) => Err(refused(format!("the template for {} is for many services: /services/*", self.name))),
+            (false, true) => Err(refused(format!("the template for {} is for one service: write no *", self.name))),
+            _ => Ok(()),
+        }
+    }
+
     /// The whole configuration for a host.
     fn config(&self, registry: Option<&str>, path: Option<&str>) -> String {
         let head = format!("# {}\n# Written by `rosterd init {}`.\n", self.purpose(), self.name);
@@ -115,9 +127,7 @@ pub fn init(global: &Global, args: &InitArgs) -> Result<Exit, Fatal> {
     };
     let software = find(wanted)?;
     let registry = registry(global)?;
-    if let Some(path) = &args.path {
-        Subject::parse(path).map_err(|why| Fatal::new(Exit::Usage, format!("--path {path}: {why}")))?;
-    }
+    args.path.as_deref().map_or(Ok(()), |path| software.accepts(path))?;
     let config = match &args.dir {
         Some(directory) => directory.join("rosterd.toml"),
         None => global.config().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG)),

@@ -110,6 +110,8 @@ fn init_overwrites_nothing_and_adds_to_an_existing_configuration() {
     assert!(refused.expect(64).stderr().contains("haproxy.cfg.tera exists, and is not overwritten"));
     assert!(init(&["apache"]).expect(64).stderr().contains("it has: haproxy, hosts, "));
     assert!(init(&["nginx", "--path", "services"]).expect(64).stderr().contains("--path services: "));
+    assert!(init(&["nginx", "--path", "/services/*"]).expect(64).stderr().contains("is for one service"));
+    assert!(init(&["prometheus", "--path", "/services"]).expect(64).stderr().contains("is for many services"));
     assert!(init(&["nginx", "--registry", "nope://x"]).expect(64).stderr().contains("--registry "));
     init(&["nginx", "--dir", "x", "-c", "y"]).expect(64);
     assert_eq!(site.tree(), before);
