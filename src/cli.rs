@@ -21,6 +21,7 @@ use crate::{agent, config, log, watch};
 mod agent_commands;
 mod demo;
 mod first_steps;
+mod generate;
 pub mod get;
 mod help;
 mod init;
@@ -130,6 +131,9 @@ enum Command {
     /// Convert the configuration and the templates of confd, consul-template or zk_watcher
     #[command(after_help = help::MIGRATE)]
     Migrate(migrate::MigrateArgs),
+    /// Print man pages, shell completions, an annotated configuration, or its JSON Schema
+    #[command(subcommand, after_help = help::GENERATE)]
+    Generate(generate::GenerateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -246,6 +250,7 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
             prime_chroot::prime_chroot(&global, args).await
         }
         Command::Migrate(args) => migrate::migrate(&global, &args),
+        Command::Generate(args) => generate::generate(args, Cli::command()),
     };
     exit.map(Exit::code)
 }

@@ -135,3 +135,15 @@ Exit codes:
    1  some parts were not converted: REPORT.md in the output directory lists them
   64  the output directory is not empty
   78  the old configuration cannot be read";
+
+/// For `generate`.
+pub const GENERATE: &str = "\
+Examples:
+  rosterd generate config
+  rosterd generate completions bash
+  rosterd generate man /usr/local/share/man/man1
+  rosterd generate schema
+
+Exit codes:
+   0  success
+   1  a file cannot be written";

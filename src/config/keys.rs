@@ -1,6 +1,11 @@
-//! Every key of the configuration, by table.
+//! Every key of the configuration with the type of its value, by table.
 //!
-//! The parser rejects other keys, and a test compares the list with docs/configuration.md.
+//! The parser rejects other keys. The JSON Schema is made from this list, and docs/configuration.md describes the keys: a
+//! test compares both.
+
+use super::kind::Kind::{Any, Boolean, Count, Either, List, Map, OneOf, Pattern, String, Table, Text};
+use super::kind::{COMMAND, DURATION, ID, IDENTIFIER, Kind, MAX};
+use crate::payload::Payload;
 
 /// The keys of one table.
 #[derive(Debug, PartialEq, Eq)]
@@ -8,60 +13,115 @@ pub struct TableKeys {
     /// The name of the table: `[[roster]]`; for a table in a key, `[registry] tls`.
     pub table: &'static str,
     /// Its keys.
-    pub keys: &'static [&'static str],
+    pub keys: &'static [Key],
     /// Aliases from confd and its relatives, each with its key.
     pub aliases: &'static [(&'static str, &'static str)],
+}
+
+/// A key of a table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The key.
+    pub name: &'static str,
+    /// The type of its value.
+    pub kind: Kind,
+    /// Whether the table must have it.
+    pub is_required: bool,
 }
 
 /// Keys outside of any table.
 pub const TOP: TableKeys = TableKeys {
     table: "the top-level table",
-    keys: &["include", "registry", "agent", "status", "vars", "roster", "key", "template", "service", "exec"],
+    keys: &[
+        optional("include", List(&Text)),
+        optional("registry", Either(&[Table("[registry]"), List(&Table("[registry]"))])),
+        optional("agent", Table("[agent]")),
+        optional("status", Table("[status]")),
+        optional("vars", Map(&Any)),
+        optional("roster", List(&Table("[[roster]]"))),
+        optional("key", List(&Table("[[key]]"))),
+        optional("template", Either(&[List(&Table("[[template]]")), Table("[template]")])),
+        optional("service", List(&Table("[[service]]"))),
+        optional("exec", Table("[exec]")),
+    ],
     aliases: &[],
 };
 
 /// `[registry]` and `[[registry]]`.
 pub const REGISTRY: TableKeys = TableKeys {
     table: "[registry]",
-    keys: &["name", "url", "interval", "timeout", "session_timeout", "auth", "tls", "exhibitor", "watches"],
+    keys: &[
+        optional("name", Text),
+        optional("url", Text),
+        optional("interval", DURATION),
+        optional("timeout", DURATION),
+        optional("session_timeout", DURATION),
+        optional("auth", List(&Table("[registry] auth"))),
+        optional("tls", Table("[registry] tls")),
+        optional("exhibitor", List(&Text)),
+        optional("watches", OneOf(&["auto", "recursive", "oneshot"])),
+    ],
     aliases: &[],
 };
 
 /// One of `auth = [{ … }]`.
-pub const AUTH: TableKeys = TableKeys { table: "[registry] auth", keys: &["scheme", "file"], aliases: &[] };
+pub const AUTH: TableKeys = TableKeys {
+    table: "[registry] auth",
+    keys: &[required("scheme", OneOf(&["digest", "sasl", "header"])), required("file", Text)],
+    aliases: &[],
+};
 
 /// `tls = { … }`.
-pub const TLS: TableKeys = TableKeys { table: "[registry] tls", keys: &["ca", "cert", "key"], aliases: &[] };
+pub const TLS: TableKeys = TableKeys {
+    table: "[registry] tls",
+    keys: &[optional("ca", Text), optional("cert", Text), optional("key", Text)],
+    aliases: &[],
+};
 
 /// `[agent]`.
 pub const AGENT: TableKeys = TableKeys {
     table: "[agent]",
-    keys: &["name", "state_dir", "template_dir", "trust", "log_format", "on_stop"],
+    keys: &[
+        optional("name", Pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")),
+        optional("state_dir", Text),
+        optional("template_dir", Text),
+        optional("trust", List(&Text)),
+        optional("log_format", OneOf(&["text", "json"])),
+        optional("on_stop", OneOf(&["deregister", "keep"])),
+    ],
     aliases: &[],
 };
 
 /// `[status]`.
-pub const STATUS: TableKeys =
-    TableKeys { table: "[status]", keys: &["socket", "group", "listen", "hosts"], aliases: &[] };
+pub const STATUS: TableKeys = TableKeys {
+    table: "[status]",
+    keys: &[
+        optional("socket", Text),
+        optional("group", Text),
+        optional("listen", Text),
+        optional("hosts", List(&Text)),
+    ],
+    aliases: &[],
+};
 
 /// `[[roster]]`.
 pub const ROSTER: TableKeys = TableKeys {
     table: "[[roster]]",
     keys: &[
-        "name",
-        "registry",
-        "path",
-        "payload",
-        "where",
-        "min",
-        "max",
-        "above_max",
-        "pick",
-        "order",
-        "slot_keep",
-        "wait",
-        "max_shrink",
-        "hold_max",
+        optional("name", IDENTIFIER),
+        optional("registry", Text),
+        required("path", Text),
+        optional("payload", Either(&[OneOf(&Payload::NAMES), Table("[[roster]] payload")])),
+        optional("where", Text),
+        optional("min", Count(0, MAX)),
+        optional("max", Count(1, MAX)),
+        optional("above_max", OneOf(&["cut", "hold"])),
+        optional("pick", OneOf(&["first", "spread"])),
+        optional("order", OneOf(&["name", "id", "weight"])),
+        optional("slot_keep", DURATION),
+        optional("wait", Either(&[Pattern("^[^:]+(:[^:]+)?$"), Table("[[roster]] wait")])),
+        optional("max_shrink", Pattern("^(100|[0-9]{1,2}) *%$")),
+        optional("hold_max", DURATION),
     ],
     aliases: &[],
 };
@@ -72,48 +132,69 @@ pub const PAYLOAD_FIELDS: [&str; 5] = ["host", "port", "id", "weight", "status"]
 /// `payload = { … }`.
 pub const PAYLOAD: TableKeys = TableKeys {
     table: "[[roster]] payload",
-    keys: &["format", "every_child", "host", "port", "id", "weight", "status"],
+    keys: &[
+        optional("format", OneOf(&Payload::NAMES)),
+        optional("every_child", Boolean),
+        optional("host", Text),
+        optional("port", Text),
+        optional("id", Text),
+        optional("weight", Text),
+        optional("status", Text),
+    ],
     aliases: &[],
 };
 
 /// `wait = { … }`, as consul-template writes it.
-pub const WAIT: TableKeys = TableKeys { table: "[[roster]] wait", keys: &["min", "max"], aliases: &[] };
+pub const WAIT: TableKeys =
+    TableKeys { table: "[[roster]] wait", keys: &[required("min", DURATION), optional("max", DURATION)], aliases: &[] };
 
 /// `[[key]]`.
-pub const KEY: TableKeys = TableKeys { table: "[[key]]", keys: &["name", "registry", "path", "format"], aliases: &[] };
+pub const KEY: TableKeys = TableKeys {
+    table: "[[key]]",
+    keys: &[
+        optional("name", IDENTIFIER),
+        optional("registry", Text),
+        required("path", Text),
+        optional("format", OneOf(&["text", "json", "toml", "yaml"])),
+    ],
+    aliases: &[],
+};
+
+/// The maximum number of backups.
+pub const MAX_BACKUPS: u32 = 99;
 
 /// `[[template]]`.
 pub const TEMPLATE: TableKeys = TableKeys {
     table: "[[template]]",
     keys: &[
-        "name",
-        "src",
-        "dest",
-        "mode",
-        "owner",
-        "group",
-        "check_cmd",
-        "reload_cmd",
-        "check_timeout",
-        "reload_timeout",
-        "reload_interval",
-        "reload_retries",
-        "verify_cmd",
-        "verify_timeout",
-        "splay",
-        "on_reload_failure",
-        "unit",
-        "make_dirs",
-        "env",
-        "isolate",
-        "on_drift",
-        "each",
-        "on_gone",
-        "write",
-        "symlink",
-        "backup",
-        "block",
-        "block_comment",
+        optional("name", Text),
+        required("src", Text),
+        required("dest", Text),
+        optional("mode", Pattern("^0*[0-7]{1,4}$")),
+        optional("owner", ID),
+        optional("group", ID),
+        optional("check_cmd", COMMAND),
+        optional("reload_cmd", Either(&[COMMAND, Table("[[template]] reload_cmd")])),
+        optional("check_timeout", DURATION),
+        optional("reload_timeout", DURATION),
+        optional("reload_interval", DURATION),
+        optional("reload_retries", Either(&[OneOf(&["unlimited"]), Count(1, MAX)])),
+        optional("verify_cmd", COMMAND),
+        optional("verify_timeout", DURATION),
+        optional("splay", DURATION),
+        optional("on_reload_failure", OneOf(&["retry", "rollback"])),
+        optional("unit", IDENTIFIER),
+        optional("make_dirs", Boolean),
+        optional("env", Map(&String)),
+        optional("isolate", Boolean),
+        optional("on_drift", OneOf(&["correct", "report"])),
+        optional("each", Text),
+        optional("on_gone", OneOf(&["remove", "keep"])),
+        optional("write", OneOf(&["atomic", "inplace", "auto"])),
+        optional("symlink", OneOf(&["refuse", "follow"])),
+        optional("backup", Count(0, MAX_BACKUPS)),
+        optional("block", Pattern("^[A-Za-z0-9._-]{1,64}$")),
+        optional("block_comment", Pattern("^[!-~]{1,8}$")),
     ],
     aliases: &[
         ("dst", "dest"),
@@ -128,7 +209,11 @@ pub const TEMPLATE: TableKeys = TableKeys {
 };
 
 /// Keys of `[template]` in confd besides those of [`TEMPLATE`].
-pub const CONFD: TableKeys = TableKeys { table: "[template]", keys: &["keys", "prefix", "uid", "gid"], aliases: &[] };
+pub const CONFD: TableKeys = TableKeys {
+    table: "[template]",
+    keys: &[optional("keys", List(&Text)), optional("prefix", String), optional("uid", ID), optional("gid", ID)],
+    aliases: &[],
+};
 
 /// Settings of confd.toml, confd's main configuration file.
 pub const CONFD_FILE: [&str; 18] = [
@@ -153,13 +238,24 @@ pub const CONFD_FILE: [&str; 18] = [
 ];
 
 /// `reload_cmd = { … }`.
-pub const SIGNAL: TableKeys =
-    TableKeys { table: "[[template]] reload_cmd", keys: &["signal", "pid_file"], aliases: &[] };
+pub const SIGNAL: TableKeys = TableKeys {
+    table: "[[template]] reload_cmd",
+    keys: &[required("signal", Text), required("pid_file", Text)],
+    aliases: &[],
+};
 
 /// `[exec]`.
 pub const EXEC: TableKeys = TableKeys {
     table: "[exec]",
-    keys: &["cmd", "env", "reload_signal", "kill_signal", "kill_timeout", "splay", "on_exit"],
+    keys: &[
+        optional("cmd", COMMAND),
+        optional("env", Map(&String)),
+        optional("reload_signal", Text),
+        optional("kill_signal", Text),
+        optional("kill_timeout", DURATION),
+        optional("splay", DURATION),
+        optional("on_exit", OneOf(&["restart", "stop"])),
+    ],
     aliases: &[],
 };
 
@@ -167,8 +263,20 @@ pub const EXEC: TableKeys = TableKeys {
 pub const SERVICE: TableKeys = TableKeys {
     table: "[[service]]",
     keys: &[
-        "name", "registry", "path", "host", "port", "format", "data", "data_cmd", "check", "interval", "timeout",
-        "rise", "fall", "drain",
+        optional("name", Text),
+        optional("registry", Text),
+        required("path", Text),
+        optional("host", Text),
+        required("port", Count(1, 65535)),
+        optional("format", OneOf(&["nextdoor", "serverset", "nerve", "curator"])),
+        optional("data", Either(&[Map(&Any), Text])),
+        optional("data_cmd", Either(&[COMMAND, Table("[[service]] data_cmd")])),
+        required("check", Table("[[service]] check")),
+        optional("interval", DURATION),
+        optional("timeout", DURATION),
+        optional("rise", Count(1, MAX)),
+        optional("fall", Count(1, MAX)),
+        optional("drain", DURATION),
     ],
     aliases: &[],
 };
@@ -176,16 +284,29 @@ pub const SERVICE: TableKeys = TableKeys {
 /// `check = { … }`.
 pub const CHECK: TableKeys = TableKeys {
     table: "[[service]] check",
-    keys: &["cmd", "tcp", "http", "systemd", "pid_file", "all", "expect", "headers", "body", "ca"],
+    keys: &[
+        optional("cmd", COMMAND),
+        optional("tcp", Text),
+        optional("http", Pattern("^https?://")),
+        optional("systemd", Text),
+        optional("pid_file", Text),
+        optional("all", List(&Table("[[service]] check"))),
+        optional("expect", Count(0, 65535)),
+        optional("headers", Map(&Text)),
+        optional("body", Text),
+        optional("ca", Text),
+    ],
     aliases: &[],
 };
 
 /// `data_cmd = { … }`.
-pub const DATA_CMD: TableKeys =
-    TableKeys { table: "[[service]] data_cmd", keys: &["cmd", "interval", "timeout"], aliases: &[] };
+pub const DATA_CMD: TableKeys = TableKeys {
+    table: "[[service]] data_cmd",
+    keys: &[required("cmd", COMMAND), optional("interval", DURATION), optional("timeout", DURATION)],
+    aliases: &[],
+};
 
 /// Every table. `[vars]` and `env` accept any key and are not listed.
-#[cfg(test)]
 pub const TABLES: [&TableKeys; 17] = [
     &TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL,
     &SERVICE, &CHECK, &DATA_CMD, &EXEC,
@@ -196,6 +317,14 @@ impl TableKeys {
     #[must_use]
     pub fn canonical(&self, written: &str) -> Option<&'static str> {
         let alias = self.aliases.iter().find(|(alias, _)| *alias == written).map(|(_, key)| *key);
-        alias.or_else(|| self.keys.iter().copied().find(|key| *key == written))
+        alias.or_else(|| self.keys.iter().map(|key| key.name).find(|key| *key == written))
     }
+}
+
+const fn optional(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, is_required: false }
+}
+
+const fn required(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, is_required: true }
 }

@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::keys::MAX_BACKUPS;
 use super::problem::ValueError;
 use super::table::{Table, Value};
-
-/// The maximum number of backups.
-pub const MAX_BACKUPS: u32 = 99;
 
 /// The maximum length of the name of a block.
 const MAX_BLOCK_NAME: usize = 64;

@@ -79,7 +79,7 @@ impl<'a> Table<'a> {
             return ValueError::new(format!("`{written}` is a setting of confd.toml, not of rosterd"), hint);
         }
         let message = format!("unknown key `{written}` in {name}");
-        let known = || self.keys.iter().flat_map(|keys| keys.keys).copied();
+        let known = || self.keys.iter().flat_map(|keys| keys.keys).map(|key| key.name);
         let spellings = self.keys.iter().flat_map(|keys| keys.aliases).map(|(alias, _)| *alias);
         let hint = nearest(written, known().chain(spellings)).map_or_else(
             || {

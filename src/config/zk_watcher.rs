@@ -43,7 +43,7 @@ fn is_ini(file: &Path, text: &str) -> bool {
     if file.extension().is_some_and(|extension| extension == "toml") {
         return false;
     }
-    let is_table = |name: &str| TOP.keys.contains(&name);
+    let is_table = |name: &str| TOP.keys.iter().any(|key| key.name == name);
     if let Ok(table) = text.parse::<toml::Table>() {
         return !table.keys().any(|name| is_table(name));
     }

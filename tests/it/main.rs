@@ -21,6 +21,7 @@ mod exec;
 mod faults;
 mod first_steps;
 mod formats;
+mod generate;
 mod get_agent;
 mod guard;
 mod haproxy;

@@ -7,6 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::rosterd;
+use crate::generate::mismatches;
 use crate::support::docs::{Block, blocks, pages};
 
 /// The quoted texts with one of these endings.
@@ -60,8 +61,8 @@ fn complete(block: &Block, template: &str, dir: &Path) {
 }
 
 #[test]
-fn every_shown_configuration_is_valid() {
-    let mut count = 0;
+fn every_shown_configuration_is_valid_and_matches_the_schema() {
+    let mut dirs = Vec::new();
     for page in pages() {
         let blocks = blocks(&page);
         // Test cases are not configuration.
@@ -75,8 +76,10 @@ fn every_shown_configuration_is_valid() {
             let output = rosterd(&["-c", dir.path().join("rosterd.toml").to_str().unwrap(), "check"]);
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{}: {said}", block.place);
-            count += 1;
+            dirs.push(dir);
         }
     }
-    assert!(count >= 15, "only {count} were found");
+    assert!(dirs.len() >= 15, "only {} were found", dirs.len());
+    let files = dirs.iter().flat_map(|dir| ["rosterd.toml", "conf.d/shown.toml"].map(|name| dir.path().join(name)));
+    assert_eq!(mismatches(&files.filter(|file| file.exists()).collect::<Vec<_>>()), "");
 }

@@ -1,0 +1,60 @@
+//! Descriptions of keys, from docs/configuration.md. That page is their only source.
+
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
+
+/// The page. `## [table]` and `### key` are its headings; code is between backquotes.
+const PAGE: &str = include_str!("../../docs/configuration.md");
+
+/// A link, or an anchor. Only its text is kept.
+static LINK: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"<a [^>]*></a>|\[(`[^`]*`|[^\]\[]*)\]\([^)]*\)").ok());
+
+/// Describes a key of a table: the first paragraph about it, on one line, and its default. Without a key, describes the
+/// table. Empty if the page says nothing.
+#[must_use]
+pub fn description(table: &str, key: Option<&str>) -> String {
+    let is_table = |line: &str| line.strip_prefix("## ").is_some_and(|title| title.replace('`', "") == table);
+    let is_key = |line: &str, key: &str| {
+        line.strip_prefix("### ").is_some_and(|title| title.split('`').skip(1).step_by(2).any(|name| name == key))
+    };
+    let mut lines = PAGE.lines().skip_while(|line| !is_table(line)).skip(1).take_while(|line| !line.starts_with("## "));
+    if let Some(key) = key {
+        lines.find(|line| is_key(line, key));
+    }
+    let paragraphs = paragraphs(lines.take_while(|line| !line.starts_with("##")));
+    let Some(first) = paragraphs.first() else { return String::new() };
+    let default = paragraphs.iter().skip(1).find_map(|text| text.find("Default: ").and_then(|at| text.get(at..)));
+    match default.filter(|_| key.is_some() && !first.contains("Default: ")) {
+        Some(default) => format!("{first} {default}"),
+        None => first.clone(),
+    }
+}
+
+/// The paragraphs of a text without its code blocks, each on one line and without links.
+fn paragraphs<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let (mut all, mut is_code) = (vec![String::new()], false);
+    for line in lines {
+        is_code ^= line.starts_with("```");
+        let last = all.last_mut().map_or(true, |last| last.is_empty());
+        match all.last_mut() {
+            _ if is_code || line.starts_with("```") => {}
+            _ if line.is_empty() && !last => all.push(String::new()),
+            Some(text) if last => text.push_str(line),
+            Some(text) => {
+                text.push(' ');
+                text.push_str(line);
+            }
+            None => {}
+        }
+    }
+    all.retain(|text| !text.is_empty());
+    all.iter().map(|text| plain(text)).collect()
+}
+
+/// Markdown as plain text. Code stays between backquotes.
+fn plain(text: &str) -> String {
+    let text = LINK.as_ref().map_or_else(|| text.into(), |link| link.replace_all(text, "$1"));
+    text.replace("**", "").replace("; see below", "")
+}
