@@ -33,6 +33,7 @@ pub mod progress;
 pub mod refusals;
 pub mod render;
 pub mod requests;
+pub mod service_manager;
 pub mod signals;
 pub mod startup_events;
 pub mod supervisor;
@@ -47,6 +48,7 @@ use heartbeat::Heartbeat;
 use pass::Passes;
 use refusals::Refusals;
 use requests::RequestState;
+use service_manager::ServiceManager;
 use startup_events::{config_loaded, emit_watched};
 
 /// How long a second agent waits for the first one's state directory.
@@ -77,6 +79,10 @@ enum Next {
     Program(SupervisorEvent),
     /// An event of the services.
     Service(RegistrarEvent),
+    /// The control socket is open, or cannot be opened for now.
+    SocketTried,
+    /// The service manager is to know that the loop makes progress.
+    Alive,
     Stop(&'static str),
     /// Stop, and leave the nodes of services to the next agent.
     HandOver,
@@ -115,7 +121,12 @@ pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Re
                 let templates = agent.driver.engine.templates().keys().cloned();
                 agent.driver.executor.check_drift(templates.collect());
             }
-            Next::Load(load) => agent.loader.request(load, &agent.setup),
+            Next::Load(load) => {
+                if load == Load::Everything {
+                    agent.service_manager.reloading();
+                }
+                agent.loader.request(load, &agent.setup);
+            }
             Next::Loaded(loaded) => agent.apply_load(loaded).await,
             Next::Request(request) => agent.answer(request),
             // The client may have disconnected.
@@ -123,6 +134,8 @@ pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Re
             Next::Heartbeat => {}
             Next::Program(event) => agent.supervise(event),
             Next::Service(event) => agent.registrar.handle(event),
+            Next::SocketTried => agent.notify_ready(),
+            Next::Alive => agent.notify_alive(),
             Next::Stop(signal) => agent.stop(signal, agent.setup.config.agent.on_stop == OnStop::Keep),
             Next::HandOver => agent.hand_over(),
         }
@@ -162,6 +175,7 @@ struct Agent {
     supervisor: Supervisor,
     refusals: Refusals,
     registrar: Registrar,
+    service_manager: ServiceManager,
     /// The services are stopped, and the program was asked to end.
     is_stopping: bool,
 }
@@ -192,6 +206,7 @@ impl Agent {
             loader: Loader::new(source),
             refusals: Refusals::default(),
             registrar: Registrar::new(&setup.config.agent.state_dir, driver.started_at),
+            service_manager: ServiceManager::from_env(),
             is_stopping: false,
             setup: Arc::new(setup),
             driver,
@@ -219,6 +234,9 @@ impl Agent {
             _ = int.recv() => Next::Stop("SIGINT"),
             _ = usr2.recv() => Next::HandOver,
             _ = hup.recv() => Next::Load(Load::Everything),
+            // Before the rest: an agent that is busy, but makes progress, must not look as if it hung.
+            () = self.service_manager.due() => Next::Alive,
+            () = self.server.tried(), if !self.service_manager.is_ready() => Next::SocketTried,
             event = self.supervisor.next() => Next::Program(event),
             input = self.driver.next() => Next::Engine(input),
             event = self.registrar.next() => Next::Service(event),
@@ -243,6 +261,7 @@ impl Agent {
     /// Stops the services, and then the program. A second call ends the wait for the services, or kills the program.
     fn stop(&mut self, signal: &'static str, keep: bool) {
         emit(Event::AgentStopping { signal });
+        self.service_manager.stopping();
         if self.registrar.is_stopped() {
             self.supervisor.stop();
         }
@@ -259,7 +278,7 @@ impl Agent {
 
     /// Leaves the nodes of services to the next agent. With a program, the signal is the program's.
     fn hand_over(&mut self) {
-        if self.setup.config.exec.is_none() && !self.setup.config.services.is_empty() {
+        if self.setup.config.exec.is_none() {
             self.stop("SIGUSR2", true);
         }
     }
@@ -308,6 +327,8 @@ impl Agent {
         }
         if let Some(load) = self.loader.queued() {
             self.loader.request(load, &self.setup);
+        } else if self.service_manager.is_ready() {
+            self.notify_ready();
         }
         self.start_passes();
     }
@@ -362,6 +383,7 @@ impl Agent {
 
     /// Shuts down in time: runs pending reloads, ends commands, completes files, closes sessions.
     async fn end(mut self) {
+        self.service_manager.stopping();
         // A late answer would describe a state that is no longer true.
         self.incoming.close();
         while self.incoming.try_recv().is_ok() {}

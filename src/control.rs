@@ -67,15 +67,21 @@ pub struct Server {
     config: StatusConfig,
     requests: mpsc::Sender<PendingRequest>,
     stop: CancellationToken,
+    tried: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Server {
     /// Opens the socket in the background, and sends its requests to `requests`.
     pub fn open(config: StatusConfig, requests: mpsc::Sender<PendingRequest>) -> Self {
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(run(config.clone(), requests.clone(), stop.clone()));
-        Self { config, requests, stop, task }
+        let (stop, tried) = (CancellationToken::new(), CancellationToken::new());
+        let task = tokio::spawn(run(config.clone(), requests.clone(), stop.clone(), tried.clone()));
+        Self { config, requests, stop, tried, task }
+    }
+
+    /// Waits until the socket is open, or could not be opened. Cancel safe.
+    pub async fn tried(&self) {
+        self.tried.cancelled().await;
     }
 
     /// Moves the socket to the path of a new configuration.
@@ -96,11 +102,18 @@ impl Server {
     }
 }
 
-/// Keeps the socket open until `stop`.
-async fn run(config: StatusConfig, requests: mpsc::Sender<PendingRequest>, stop: CancellationToken) {
+/// Keeps the socket open until `stop`. Cancels `tried` after the first attempt to open it.
+async fn run(
+    config: StatusConfig,
+    requests: mpsc::Sender<PendingRequest>,
+    stop: CancellationToken,
+    tried: CancellationToken,
+) {
     let mut last_error: Option<String> = None;
     loop {
-        match BoundSocket::open(&config).await {
+        let opened = BoundSocket::open(&config).await;
+        tried.cancel();
+        match opened {
             Ok(bound) => {
                 if last_error.take().is_some() {
                     emit(Event::SocketListening { socket: config.socket.clone() });

@@ -15,6 +15,7 @@ use crate::load::loader::Load;
 use crate::log::emit;
 use crate::report::context::Context;
 use crate::report::explain::{explain, names};
+use crate::report::screen::summary;
 use crate::report::snapshot::Snapshot;
 use crate::report::status::Status;
 use crate::report::words::field;
@@ -72,6 +73,22 @@ impl Agent {
                 }
             });
         }
+    }
+
+    /// Tells the service manager that the start or a reload is complete.
+    pub fn notify_ready(&mut self) {
+        self.service_manager.ready();
+        self.notify_alive();
+    }
+
+    /// Tells the service manager that the event loop makes progress, and how the agent is.
+    pub fn notify_alive(&mut self) {
+        if !self.service_manager.is_present() {
+            return;
+        }
+        let report = self.driver.engine.report(self.driver.now());
+        let status = Status::new(&report, &self.report_context());
+        self.service_manager.alive(&summary(&status));
     }
 
     /// Handles a request.

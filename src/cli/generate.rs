@@ -41,12 +41,14 @@ pub enum GenerateArgs {
 /// Runs `generate`. `cli` is the command line of rosterd.
 pub fn generate(args: GenerateArgs, mut cli: Command) -> Result<Exit, Fatal> {
     let text = match args {
-        GenerateArgs::Man { dir: Some(dir) } => {
+        GenerateArgs::Man { dir } => {
             let mut cli = cli.disable_help_subcommand(true);
             cli.build();
-            return write_pages(&cli, &dir).map(|()| Exit::Done);
+            match dir {
+                Some(dir) => return write_pages(&cli, &dir).map(|()| Exit::Done),
+                None => page(cli).map_err(|why| failed("the man page", &why))?,
+            }
         }
-        GenerateArgs::Man { dir: None } => page(cli).map_err(|why| failed("the man page", &why))?,
         GenerateArgs::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut cli, "rosterd", &mut script);

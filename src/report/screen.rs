@@ -170,6 +170,12 @@ fn reason(out: &mut String, indent: &str, why: &str) {
 
 /// The line that a monitoring plugin prints.
 pub fn plugin_line(status: &Status) -> String {
+    // After a `|` come the performance data of a plugin.
+    format!("ROSTERD {}\n", summary(status).replace('|', "¦"))
+}
+
+/// The health on one line, with the most serious problem.
+pub fn summary(status: &Status) -> String {
     let text = match &status.health.problems[..] {
         [] => {
             let members = status.rosters.iter().map(|it| it.members).sum();
@@ -180,8 +186,7 @@ pub fn plugin_line(status: &Status) -> String {
         [problem] => problem.clone(),
         [first, rest @ ..] => format!("{first}; {}: run rosterd status", plural(rest.len(), "more problem")),
     };
-    // After a `|` come the performance data of a plugin.
-    format!("ROSTERD {}: {}\n", word(status.health.state), text.replace('|', "¦"))
+    format!("{}: {text}", word(status.health.state))
 }
 
 fn word(health: Health) -> &'static str {

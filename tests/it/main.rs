@@ -42,6 +42,7 @@ mod reloads;
 mod saved;
 mod selection;
 mod serve;
+mod service_manager;
 mod signals;
 #[allow(dead_code, reason = "the unit tests use the rest")]
 #[path = "../support/mod.rs"]

@@ -21,6 +21,7 @@ mod readers;
 mod recipes;
 mod restarts;
 mod services;
+mod unit;
 mod zk_watcher;
 
 /// A directory with a configuration whose registry is a chroot of the shared server, and a client in that chroot.

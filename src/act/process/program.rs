@@ -14,7 +14,7 @@ use crate::config::{Command, ExecConfig};
 use crate::decide::program::End;
 use crate::model::backoff::Backoff;
 
-use super::environment::DEFAULT_PATH;
+use super::environment::{DEFAULT_PATH, SERVICE_MANAGER};
 use super::launch::{Termination, from_status, prepare, start_error};
 use super::process_group::ProcessGroup;
 use super::reaper::OwnChild;
@@ -50,6 +50,8 @@ impl Process {
     pub fn start(config: &ExecConfig) -> Result<Self, String> {
         let path = config.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
         let mut process = prepare(&config.cmd, &path.unwrap_or_else(|| DEFAULT_PATH.into()))?;
+        // It accepts notifications of the agent only.
+        SERVICE_MANAGER.iter().for_each(|name| _ = process.env_remove(name));
         process.envs(&config.env).process_group(0);
         if std::io::stdin().is_terminal() {
             process.stdin(Stdio::null());

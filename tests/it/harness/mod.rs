@@ -11,4 +11,5 @@ pub mod nginx;
 pub mod postgres;
 pub mod scene;
 pub mod site;
+pub mod systemd;
 pub mod usage;

@@ -1,13 +1,7 @@
 //! Checks of systemd units, and the output of `data_cmd`.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::process::{Command, Stdio};
-
-use nix::unistd::Uid;
-
 use super::*;
-use crate::support::inside::{is_inside, run};
+use crate::harness::systemd::{Manager, is_in_namespaces};
 
 /// Answers as systemctl(1) documents `is-active`.
 const SYSTEMCTL: &str = r#"#!/bin/sh
@@ -50,38 +44,20 @@ fn a_service_is_up_while_its_unit_is_active() {
     }
 }
 
-/// The service manager of a user as that of the system, in namespaces of the test.
 #[test]
 fn a_real_systemd_is_asked() {
-    let namespaces: &[&str] = if Uid::effective().is_root() { &[] } else { &["--user", "--map-root-user"] };
-    let namespaces = [namespaces, &["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]].concat();
-    if !is_inside("register::checks::a_real_systemd_is_asked", &namespaces) {
+    if !is_in_namespaces("register::checks::a_real_systemd_is_asked") {
         return;
     }
     let scene = Scene::new(&unit("memo").replace("timeout = \"300ms\"", "interval = \"100ms\""));
     scene.site.file("systemd/user/memo.service", "[Service]\nExecStart=/bin/sleep 1000\n");
-    run(Command::new("mount").args(["-t", "tmpfs", "none", "/run"]));
-    // Without this directory, systemctl says that systemd does not run.
-    fs::create_dir_all("/run/systemd/system").unwrap();
-    symlink("/run/user/systemd/private", "/run/systemd/private").unwrap();
-    fs::create_dir("/run/user").unwrap();
-    let with_manager = |command: &mut Command| {
-        command.env("XDG_RUNTIME_DIR", "/run/user").env("XDG_CONFIG_HOME", scene.site.path(""));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-    };
-    let mut manager = with_manager(Command::new("/lib/systemd/systemd").arg("--user"));
-    let systemctl = |verb: &str| {
-        let mut asked = with_manager(Command::new("systemctl").args(["--user", verb, "memo.service"]));
-        asked.wait().unwrap().success()
-    };
+    let systemd = Manager::start(&scene.site.path(""));
     let agent = scene.site.start();
     agent.says("service is down");
-    agent.until("systemd starts the unit", || systemctl("start"));
+    assert!(systemd.does("start", "memo.service"));
     scene.becomes(&agent, &["memo:1"]);
-    assert!(systemctl("stop"));
+    assert!(systemd.does("stop", "memo.service"));
     scene.becomes(&agent, &[]);
-    manager.kill().unwrap();
-    manager.wait().unwrap();
 }
 
 #[test]

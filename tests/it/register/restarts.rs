@@ -13,7 +13,7 @@ use crate::harness::meter::median;
 use crate::support::random::count;
 
 /// Reads until the end of the test, and counts reads and those that were wrong.
-struct Reader {
+pub struct Reader {
     stop: Arc<AtomicBool>,
     reads: Arc<AtomicUsize>,
     wrong: Arc<AtomicUsize>,
@@ -22,7 +22,7 @@ struct Reader {
 
 impl Reader {
     /// Reads with another client.
-    fn start(scene: &Scene, is_right: impl Fn(&Zk) -> bool + Send + 'static) -> Self {
+    pub fn start(scene: &Scene, is_right: impl Fn(&Zk) -> bool + Send + 'static) -> Self {
         let client = Zk::connect(&scene.servers);
         let (stop, reads, wrong) =
             (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
@@ -37,7 +37,7 @@ impl Reader {
     }
 
     /// Looks for one of these nodes. A node that is deleted must be before the one that replaces it.
-    fn finds(scene: &Scene, nodes: &[String]) -> Self {
+    pub fn finds(scene: &Scene, nodes: &[String]) -> Self {
         let nodes = nodes.to_vec();
         Self::start(scene, move |client| {
             nodes.iter().any(|node| {
@@ -53,7 +53,7 @@ impl Reader {
     }
 
     /// The number of reads, and of those that were wrong.
-    fn end(mut self) -> (usize, usize) {
+    pub fn end(mut self) -> (usize, usize) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().unwrap().join().unwrap();
         (self.reads(), self.wrong.load(Ordering::Relaxed))
