@@ -1,6 +1,6 @@
 # Commands for developers. For everything else, use cargo.
 
-.PHONY: test prove bench fuzz docs tools
+.PHONY: test prove bench deb fuzz docs tools
 
 # All checks that must pass before a change is merged. Installs the software that the tests run against first.
 test: tools
@@ -27,6 +27,21 @@ prove: tools
 # The cost of a change, compared with the lowest possible one: the tables of docs/performance.md.
 bench: tools
 	cargo bench --locked --profile dist --bench cost
+
+# A Debian package, in target/debian/.
+BUILT = $(or $(CARGO_TARGET_DIR),target)/dist/rosterd
+deb:
+	PATH="$$PWD/target/tools/bin:$$PATH" command -v cargo-deb >/dev/null || \
+		cargo install --locked --root target/tools cargo-deb
+	cargo build --locked --profile dist --bin rosterd
+	rm -rf target/deb && mkdir -p target/deb/man
+	$(BUILT) generate man target/deb/man
+	$(BUILT) generate config > target/deb/rosterd.toml
+	$(BUILT) generate schema > target/deb/schema.json
+	$(BUILT) generate completions bash > target/deb/rosterd.bash
+	$(BUILT) generate completions zsh > target/deb/_rosterd
+	$(BUILT) generate completions fish > target/deb/rosterd.fish
+	PATH="$$PWD/target/tools/bin:$$PATH" cargo deb --locked --no-build --profile dist --output target/debian/
 
 # Fuzzes each target that parses untrusted input, FUZZ_RUNS times. A run of more than a second counts as a hang. Needs a
 # nightly compiler, and cargo-fuzz (cargo install cargo-fuzz).

@@ -16,6 +16,7 @@ mod frozen;
 mod http_checks;
 mod image;
 mod ownership;
+mod package;
 mod pgpool;
 mod readers;
 mod recipes;

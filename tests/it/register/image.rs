@@ -95,10 +95,10 @@ fn packages(step: &str) -> impl Iterator<Item = &str> {
     rest.split(" && ").next().unwrap().split(' ').filter(|word| !word.starts_with('-'))
 }
 
-/// A root with Debian's base system, from its mirror, in which the steps themselves run.
-fn bootstrapped(root: &Path) {
+/// A root with Debian's base system and these packages, from its mirror.
+pub fn bootstrapped(root: &Path, packages: &[&str]) {
     run(Command::new("debootstrap")
-        .args(["--variant=minbase", "bookworm"])
+        .args(["--variant=minbase", &format!("--include={}", packages.join(",")), "bookworm"])
         .arg(root)
         .arg("http://deb.debian.org/debian"));
 }
@@ -155,7 +155,7 @@ fn borrow_packages(root: &Path, step: &str) {
 fn build(root: &Path) -> (Vec<(String, String)>, Vec<String>) {
     let is_whole = count(false, true);
     if is_whole {
-        bootstrapped(root);
+        bootstrapped(root, &[]);
     } else {
         borrowed(root);
     }
