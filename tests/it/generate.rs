@@ -191,3 +191,34 @@ fn every_command_has_a_man_page_that_groff_accepts() {
     let missing = site.run(&["generate", "man", "nowhere"]);
     assert!(missing.expect(1).stderr().contains("cannot write nowhere/rosterd.1: No such file"));
 }
+
+#[test]
+fn a_release_build_of_a_checkout_knows_its_commit() {
+    let site = Site::new("");
+    let script = site.path("script");
+    run(
+        "rustc",
+        "rustc",
+        &["--edition=2024", "-o", script.to_str().unwrap(), root().join("build.rs").to_str().unwrap()],
+    );
+    let dir = site.path("out").canonicalize().unwrap();
+    let version = |profile: &str, dir: &Path| {
+        let mut built = Command::new(&script);
+        built.current_dir(dir).env("CARGO_MANIFEST_DIR", dir).env("CARGO_PKG_VERSION", "1.2.3").env("PROFILE", profile);
+        let text = String::from_utf8(built.output().unwrap().stdout).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("cargo::rustc-env=ROSTERD_VERSION=")).map(str::to_owned)
+    };
+    assert_eq!(version("release", &dir), None);
+    let commit =
+        "git init -q && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m a --date=2026-01-31T00:00:00Z";
+    let mut git = Command::new("sh");
+    git.args(["-c", commit]).current_dir(&dir).env("GIT_COMMITTER_DATE", "2026-01-31T12:00:00Z");
+    assert!(git.status().unwrap().success());
+    let known = version("release", &dir).unwrap();
+    assert!(known.starts_with("1.2.3 (") && known.ends_with(" 2026-01-31)") && known.len() == 28, "{known}");
+    assert_eq!(version("debug", &dir), None);
+    fs::create_dir(dir.join("unpacked")).unwrap();
+    assert_eq!(version("release", &dir.join("unpacked")), None);
+    assert_eq!(site.run(&["-V"]).expect(0).stdout(), concat!("rosterd ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert!(site.run(&["--version"]).expect(0).stdout().starts_with(concat!("rosterd ", env!("CARGO_PKG_VERSION"))));
+}
