@@ -1,4 +1,4 @@
-//! Notifications to the service manager, as in sd_notify(3): when the agent is ready, reloads or stops, its status, and
+//! Notifications to the service manager, as in `sd_notify(3)`: when the agent is ready, reloads or stops, its status, and
 //! that its event loop makes progress.
 
 use std::env;

@@ -36,21 +36,16 @@ pub fn description(table: &str, key: Option<&str>) -> String {
 fn paragraphs<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     let (mut all, mut is_code) = (vec![String::new()], false);
     for line in lines {
-        is_code ^= line.starts_with("```");
-        let last = all.last_mut().map_or(true, |last| last.is_empty());
-        match all.last_mut() {
-            _ if is_code || line.starts_with("```") => {}
-            _ if line.is_empty() && !last => all.push(String::new()),
-            Some(text) if last => text.push_str(line),
-            Some(text) => {
-                text.push(' ');
-                text.push_str(line);
-            }
-            None => {}
+        if line.starts_with("```") {
+            is_code = !is_code;
+        } else if line.is_empty() {
+            all.push(String::new());
+        } else if let Some(text) = all.last_mut().filter(|_| !is_code) {
+            text.push_str(if text.is_empty() { "" } else { " " });
+            text.push_str(line);
         }
     }
-    all.retain(|text| !text.is_empty());
-    all.iter().map(|text| plain(text)).collect()
+    all.iter().filter(|text| !text.is_empty()).map(|text| plain(text)).collect()
 }
 
 /// Markdown as plain text. Code stays between backquotes.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 /// The PATH of commands if the agent has none.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// What a service manager tells the process that it starts, in sd_notify(3).
+/// What a service manager tells the process that it starts, in `sd_notify(3)`.
 pub const SERVICE_MANAGER: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
 /// The LANG of commands if the agent has none.
 const DEFAULT_LANG: &str = "C.UTF-8";

@@ -51,7 +51,9 @@ impl Process {
         let path = config.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
         let mut process = prepare(&config.cmd, &path.unwrap_or_else(|| DEFAULT_PATH.into()))?;
         // It accepts notifications of the agent only.
-        SERVICE_MANAGER.iter().for_each(|name| _ = process.env_remove(name));
+        for name in SERVICE_MANAGER {
+            process.env_remove(name);
+        }
         process.envs(&config.env).process_group(0);
         if std::io::stdin().is_terminal() {
             process.stdin(Stdio::null());

@@ -29,22 +29,26 @@ impl Manager {
     /// Starts it with the units in `systemd/user` of a directory.
     pub fn start(home: &Path) -> Self {
         let home = home.display().to_string();
-        Self::start_in(Path::new("/"), &[("XDG_CONFIG_HOME", &home)])
+        Self::start_in(Path::new("/"), &[], &[("XDG_CONFIG_HOME", &home)])
     }
 
-    /// Starts the manager of another root, with the units of the system there.
-    pub fn start_at(root: &Path) -> Self {
-        Self::start_in(root, &[("SYSTEMD_UNIT_PATH", "/etc/systemd/system:/usr/lib/systemd/system")])
+    /// Starts the manager of another root, with the units of the system there. It starts only this unit.
+    pub fn start_at(root: &Path, unit: &str) -> Self {
+        // A unit is enabled if its link is where the user's links are.
+        fs::remove_dir_all(root.join("etc/systemd/user")).unwrap();
+        symlink("system", root.join("etc/systemd/user")).unwrap();
+        let units = "/etc/systemd/user:/usr/lib/systemd/system";
+        Self::start_in(root, &["--unit", unit], &[("SYSTEMD_UNIT_PATH", units), ("XDG_CONFIG_HOME", "/etc")])
     }
 
-    fn start_in(root: &Path, variables: &[(&str, &str)]) -> Self {
+    fn start_in(root: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
         let path = |name: &str| root.join(name.trim_start_matches('/'));
         run(Command::new("mount").args(["-t", "tmpfs", "none"]).arg(path("/run")));
         // Without this directory, systemctl says that systemd does not run.
         fs::create_dir_all(path("/run/systemd/system")).unwrap();
         fs::create_dir(path(RUN)).unwrap();
         symlink(Path::new(RUN).join("systemd/private"), path("/run/systemd/private")).unwrap();
-        let mut systemd = inside(root, &["/lib/systemd/systemd", "--user"]);
+        let mut systemd = inside(root, &[&["/lib/systemd/systemd", "--user"], options].concat());
         systemd.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::null());
         let manager = Self { child: systemd.spawn().unwrap(), root: root.to_owned() };
         assert!(holds(PATIENCE, || manager.systemctl(&["list-units"]).status.success()), "systemd does not start");

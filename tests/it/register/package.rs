@@ -17,9 +17,10 @@ use crate::support::random::count;
 
 const CONFIG: &str = "etc/rosterd/rosterd.toml";
 
-/// What the manager of a user cannot do in a namespace, and where it does not make directories.
-const OVERRIDE: &str =
-    "[Service]\nProtectHome=no\nProtectKernelLogs=no\nProtectKernelTunables=no\nReadWritePaths=/run /var/lib\n";
+/// What the manager of a user cannot do in a namespace, and where it does not make directories. No other unit is started,
+/// because those of a boot would change the host.
+const OVERRIDE: &str = "[Unit]\nDefaultDependencies=no\n[Service]\nProtectHome=no\nProtectKernelLogs=no\n\
+                        ProtectKernelTunables=no\nReadWritePaths=/run /var/lib\n";
 
 #[test]
 fn the_package_has_what_the_makefile_makes_and_scripts_that_sh_accepts() {
@@ -80,6 +81,7 @@ impl Host {
         }
         let host = Self { root };
         host.write("etc/systemd/system/rosterd.service.d/test.conf", OVERRIDE);
+        host.write("etc/systemd/system/idle.target", "[Unit]\nDefaultDependencies=no\n");
         host
     }
 
@@ -101,11 +103,11 @@ impl Host {
     }
 
     fn installs(&self, package: &Path) -> String {
-        fs::copy(package, self.root.join("tmp/rosterd.deb")).unwrap();
-        self.runs(&["dpkg", "--force-confold", "-i", "/tmp/rosterd.deb"])
+        fs::copy(package, self.root.join("rosterd.deb")).unwrap();
+        self.runs(&["dpkg", "--force-confold", "-i", "/rosterd.deb"])
     }
 
-    /// Every file but those of dpkg, and but what is mounted.
+    /// Every file but those of dpkg, and what is mounted.
     fn files(&self) -> BTreeSet<String> {
         let find = [
             "find",
@@ -119,7 +121,7 @@ impl Host {
             "/var/log",
             "-o",
             "-path",
-            "/tmp",
+            "/rosterd.deb",
             ")",
             "-prune",
             "-o",
@@ -141,7 +143,7 @@ fn an_upgrade_of_the_package_leaves_no_gap_and_a_purge_leaves_no_trace() {
     let package = built();
     let scene = Scene::new("");
     let host = Host::new(scene.site.path("root"));
-    let systemd = Manager::start_at(&host.root);
+    let systemd = Manager::start_at(&host.root, "idle.target");
     let property = |name: &str| systemd.property("rosterd.service", name);
     let before = host.files();
 
