@@ -196,7 +196,7 @@ impl Agent {
             server: Server::open(setup.config.status.clone(), sender),
             incoming,
             requests: RequestState::new(&setup.config.agent.state_dir),
-            http: serve::Server::start(setup.config.status.http.clone(), &heartbeat, &metrics),
+            http: serve::Server::start(setup.config.status.http.as_ref(), &heartbeat, &metrics),
             heartbeat,
             metrics,
             compact: tokio::time::interval_at((Instant::now() + COMPACT_INTERVAL).into(), COMPACT_INTERVAL),

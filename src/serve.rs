@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::report::snapshot::Snapshot;
 
 mod allowed_hosts;
+mod answers;
 mod connection;
 mod event_feed;
 mod event_stream;
@@ -30,11 +31,12 @@ mod listener;
 mod page;
 mod recent_events;
 mod routes;
+mod shared;
 mod snapshots;
 mod write_limit;
 
 use event_feed::EventFeed;
-use routes::Shared;
+use shared::Shared;
 use snapshots::Snapshots;
 
 /// The HTTP server of a running agent.
@@ -56,13 +58,13 @@ struct Unstarted {
 
 impl Server {
     /// Listens in the background if there is a configuration.
-    pub fn start(config: Option<HttpConfig>, heartbeat: &Heartbeat, metrics: &Arc<Metrics>) -> Self {
+    pub fn start(config: Option<&HttpConfig>, heartbeat: &Heartbeat, metrics: &Arc<Metrics>) -> Self {
         let (sender, receiver) = watch::channel(None);
         let (requests, incoming) = mpsc::channel(1);
         let (heartbeat, metrics) = (heartbeat.clone(), Arc::clone(metrics));
         let unstarted = Unstarted { config: receiver, requests, heartbeat, metrics };
         let mut server = Self { config: sender, requests: incoming, unstarted: Some(unstarted) };
-        server.reconfigure(config.as_ref());
+        server.reconfigure(config);
         server
     }
 

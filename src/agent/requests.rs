@@ -86,8 +86,8 @@ impl Agent {
         if !self.service_manager.is_present() {
             return;
         }
-        let report = self.driver.engine.report(self.driver.now());
-        let status = Status::new(&report, &self.report_context());
+        let Snapshot { report, context, .. } = self.snapshot();
+        let status = Status::new(&report, &context);
         self.service_manager.alive(&summary(&status));
     }
 

@@ -30,6 +30,7 @@ fn snapshot() -> Snapshot {
     let context = Context {
         wall: SystemTime::UNIX_EPOCH,
         zone: Zone::utc(),
+        host: "lb1".to_owned(),
         pause: None,
         program: None,
         refused: Vec::new(),

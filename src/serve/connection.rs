@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::limits::{HEAD_TIMEOUT, LINGER, MAX_HEAD, PACE, WRITE_TIMEOUT};
-use super::routes::{Shared, answer};
+use super::routes::answer;
+use super::shared::Shared;
 use super::write_limit::WriteLimit;
 
 /// The answer to a request that is not complete in time. hyper only closes the connection.

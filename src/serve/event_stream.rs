@@ -14,9 +14,10 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::answers::{Body, text};
 use super::event_feed::{Message, lost_message};
 use super::limits::{STREAM_HEARTBEAT, STREAM_LIFE};
-use super::routes::{Body, Shared, text};
+use super::shared::Shared;
 
 #[cfg(test)]
 mod tests;
@@ -55,8 +56,8 @@ pub fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
 /// The number of the last event that the client has seen: `Last-Event-ID`, or `after` in the query for the first time.
 fn last_seen(request: &Request<Incoming>) -> Option<u64> {
     let header = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
-    let query = request.uri().query().into_iter().flat_map(|query| query.split('&'));
-    let after = query.filter_map(|part| part.strip_prefix("after=")).next();
+    let mut query = request.uri().query().into_iter().flat_map(|query| query.split('&'));
+    let after = query.find_map(|part| part.strip_prefix("after="));
     header.or(after).and_then(|id| id.parse().ok())
 }
 

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::connection;
 use super::limits::{ACCEPT_PACE, MAX_CONNECTIONS};
-use super::routes::Shared;
+use super::shared::Shared;
 use crate::config::HttpConfig;
 use crate::decide::Event;
 use crate::log::emit;

@@ -60,7 +60,7 @@ struct Page<'a> {
 
 /// The page. `recent` has the events of the last hour, the newest first.
 pub fn page(snapshot: &Snapshot, recent: &[Arc<RecentEvent>]) -> String {
-    let Snapshot { report, context } = snapshot;
+    let Snapshot { report, context, .. } = snapshot;
     let mut about: BTreeMap<&Subject, Vec<&RecentEvent>> = BTreeMap::new();
     for event in recent {
         for subject in &event.subjects {

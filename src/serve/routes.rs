@@ -1,27 +1,18 @@
 //! Which answer each request gets.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode, Version};
-use tokio::sync::Semaphore;
 
 use super::allowed_hosts::is_allowed;
-use super::event_feed::EventFeed;
-use super::limits::{MAX_STREAMS, STALLED_AFTER};
-use super::recent_events::RecentEvents;
-use super::snapshots::Snapshots;
+use super::answers::{Body, full, text};
+use super::limits::STALLED_AFTER;
+use super::shared::Shared;
 use super::{event_stream, page};
-use crate::agent::heartbeat::Heartbeat;
-use crate::metrics::{Format, Metrics};
-
-/// The body of an answer.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+use crate::metrics::Format;
 
 /// What every answer has. The page uses only its own files.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -35,33 +26,6 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
-
-const TEXT: &str = "text/plain; charset=utf-8";
-
-/// What the answers are made from.
-#[derive(Debug)]
-pub struct Shared {
-    /// The state of the agent.
-    pub snapshots: Snapshots,
-    /// The turns of the event loop.
-    pub heartbeat: Heartbeat,
-    /// The events.
-    pub events: EventFeed,
-    /// What was counted.
-    pub metrics: Arc<Metrics>,
-    /// The events of the last hour, for the page.
-    pub recent: RecentEvents,
-    /// A permit for each stream of events.
-    pub streams: Arc<Semaphore>,
-}
-
-impl Shared {
-    /// Without streams.
-    pub fn new(snapshots: Snapshots, heartbeat: Heartbeat, events: EventFeed, metrics: Arc<Metrics>) -> Self {
-        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        Self { snapshots, heartbeat, events, metrics, recent: RecentEvents::default(), streams }
-    }
-}
 
 /// The answer to a request on a connection to the address `local`. The body of the request is not read.
 pub async fn answer(request: &Request<Incoming>, local: IpAddr, hosts: &[String], shared: &Shared) -> Response<Body> {
@@ -90,8 +54,8 @@ fn check(request: &Request<Incoming>, local: IpAddr, hosts: &[String]) -> Result
         return Err((StatusCode::BAD_REQUEST, "the request has no Host\n"));
     }
     let host = host.map(|host| host.to_str().unwrap_or_default());
-    let mut all = host.into_iter().chain(request.uri().authority().map(|authority| authority.as_str()));
-    if !all.all(|host| is_allowed(host, local, hosts)) {
+    let target = request.uri().authority().map(Authority::as_str);
+    if !host.into_iter().chain(target).all(|host| is_allowed(host, local, hosts)) {
         let why = "this host is not allowed: add it to `hosts` in [status], or use a loopback address\n";
         return Err((StatusCode::FORBIDDEN, why));
     }
@@ -146,22 +110,4 @@ async fn metrics(request: &Request<Incoming>, shared: &Shared) -> Response<Body>
 /// The event loop does not answer, or has ended.
 fn unanswered() -> Response<Body> {
     text(StatusCode::SERVICE_UNAVAILABLE, "the agent makes no progress, or is stopping\n")
-}
-
-/// An answer of plain text.
-pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
-    full(status, TEXT, text)
-}
-
-fn full(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Full::new(body.into()).boxed_unsync());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    match status {
-        StatusCode::METHOD_NOT_ALLOWED => _ = headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD")),
-        StatusCode::TOO_MANY_REQUESTS => _ = headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10")),
-        _ => {}
-    }
-    response
 }

@@ -232,7 +232,41 @@ path = "/s/web"
 listen = "localhost:9189"
 hosts = ["a.example", "a.example:80", 5, "*.example"]
 "#,
-    ), @"");
+    ), @r#"
+    error: "localhost:9189" is not an IP address and port
+     --> rosterd.toml:6:10
+      |
+    6 | listen = "localhost:9189"
+      |          ^^^^^^^^^^^^^^^^
+      |
+      = help: write "127.0.0.1:9189", or "[::1]:9189" for IPv6
+
+    error: "a.example:80" is not a valid host name
+     --> rosterd.toml:7:23
+      |
+    7 | hosts = ["a.example", "a.example:80", 5, "*.example"]
+      |                       ^^^^^^^^^^^^^^
+      |
+      = help: write a name or an IP address without a port, as in "monitoring.example.com"
+
+    error: an element of `hosts` must be a string, not a whole number
+     --> rosterd.toml:7:39
+      |
+    7 | hosts = ["a.example", "a.example:80", 5, "*.example"]
+      |                                       ^
+      |
+      = help: write hosts = "monitoring.example.com"
+
+    error: "*.example" is not a valid host name
+     --> rosterd.toml:7:42
+      |
+    7 | hosts = ["a.example", "a.example:80", 5, "*.example"]
+      |                                          ^^^^^^^^^^^
+      |
+      = help: write a name or an IP address without a port, as in "monitoring.example.com"
+
+    4 problems
+    "#);
     for (listen, message, hint) in [
         ("127.0.0.1", "\"127.0.0.1\" has no port", "write \"127.0.0.1:9189\""),
         ("::1", "\"::1\" has no port", "write \"[::1]:9189\""),

@@ -44,7 +44,7 @@ impl Page<'_> {
     fn event(&self, html: &mut Html, event: &RecentEvent, with_output: bool) {
         time_of(html, event.at, self.context.wall);
         let (class, word) = match event.kind.severity {
-            Severity::Info => ("ok", ""),
+            Severity::Debug | Severity::Info => ("ok", ""),
             Severity::Warn => ("warning", "warning: "),
             Severity::Error => ("critical", "error: "),
         };

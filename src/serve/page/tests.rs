@@ -30,7 +30,7 @@ fn shown(bench: &Bench) -> String {
     };
     let recent = RecentEvents::default();
     bench.events.iter().for_each(|event| recent.record(wall, event));
-    let snapshot = Snapshot { report: bench.engine.report(bench.now), context };
+    let snapshot = Snapshot { report: bench.engine.report(bench.now), context, sessions: BTreeMap::new() };
     page(&snapshot, &recent.since(wall))
 }
 
@@ -102,7 +102,7 @@ fn the_output_of_a_check_is_shown_as_lines() {
     bench.change(vec![put("b:1")]);
     bench.pass(seconds(5));
     let message = "check exited with 1:\n  line <1>\n  line \u{1b}[2J2".to_owned();
-    bench.publish(Outcome::Failed(Failure { stage: Stage::Check, message }));
+    bench.publish(Outcome::Failed(Failure::new(Stage::Check, message)));
     let page = shown(&bench);
     assert!(page.contains("<title>Critical: 1 problem – "), "{page}");
     assert!(page.contains("<pre>  line &lt;1&gt;\n  line \\u{1b}[2J2\n</pre>"), "{page}");

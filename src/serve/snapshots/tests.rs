@@ -21,8 +21,9 @@ fn snapshot() -> Snapshot {
         reloads: BTreeMap::new(),
     };
     let (pause, program, refused, services) = (None, None, Vec::new(), Vec::new());
-    let context = Context { wall: SystemTime::UNIX_EPOCH, zone: Zone::utc(), pause, program, refused, services };
-    Snapshot { report, context }
+    let (wall, host) = (SystemTime::UNIX_EPOCH, "lb1".to_owned());
+    let context = Context { wall, zone: Zone::utc(), host, pause, program, refused, services };
+    Snapshot { report, context, sessions: BTreeMap::new() }
 }
 
 /// An event loop that answers, and counts how often.
