@@ -113,7 +113,7 @@ impl RecentEvents {
 
 impl Kept {
     fn record(&mut self, at: SystemTime, event: &Event) {
-        if LEFT_OUT.contains(&event.kind().name) {
+        if event.kind().severity == Severity::Debug || LEFT_OUT.contains(&event.kind().name) {
             return;
         }
         let new = RecentEvent::new(at, event);

@@ -52,13 +52,18 @@ defaults
   timeout connect 5s
   timeout client 30s
   timeout server 30s
-{% for m in web %}
-listen web{{ m.slot }}
+frontend web
+  bind 127.0.0.1:8000
+  default_backend web
+backend web
+{%- for m in web %}
   server {{ m.name | haproxy_name }} {{ m.address }} weight {{ m.data.weight | default(value=1) }}
-{% endfor %}{% for m in api %}
-listen api{{ m.slot }}
+{%- endfor %}
+backend api
+{%- for m in api %}
   server {{ m.name | haproxy_name }} {{ m.address }}
-{% endfor %}";
+{%- endfor %}
+";
 
 struct Cluster {
     scene: Scene,
