@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::decide::Event;
+use crate::decide::{Event, Severity};
 use crate::decide::event::Kind;
 use crate::log::{cut, sentence};
 use crate::report::words::field;

@@ -47,16 +47,17 @@ impl Scene {
     }
 }
 
-/// A screenshot for the documentation: `ROSTERD_SCREENSHOTS` is the directory. Paths of this machine, and its name, are
-/// replaced.
+/// A screenshot for the documentation: `ROSTERD_SCREENSHOTS` is the directory. Paths and addresses of this machine, and its
+/// name, are replaced.
 fn screenshot(browser: &Browser, site: &Site, name: &str) {
     let Some(directory) = std::env::var_os("ROSTERD_SCREENSHOTS") else { return };
     let replace = format!(
-        "const host = document.querySelector('h1 bdi').textContent;
+        r"const host = document.querySelector('h1 bdi').textContent;
          const texts = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
          while (texts.nextNode()) {{
            const text = texts.currentNode;
-           text.nodeValue = text.nodeValue.replaceAll('{}/out', '/etc').replaceAll('{0}', '/srv').replaceAll(host, 'lb1');
+           text.nodeValue = text.nodeValue.replaceAll('{}/out', '/etc').replaceAll('{0}', '/srv').replaceAll(host, 'lb1')
+             .replaceAll(/127\.0\.0\.1:\d+(\/test-\d+)?/g, 'zk1:2181');
          }}",
         site.path("").display().to_string().trim_end_matches('/')
     );

@@ -74,7 +74,8 @@ impl Page<'_> {
         ];
         html.element("svg", &attributes, |html| {
             for (from, to) in holds(events, held_since) {
-                rect(html, "hold", from.map_or(0.0, x), to.map_or(width, x), (0.0, height));
+                let (from, to) = (from.map_or(0.0, x).min(width - 2.0), to.map_or(width, x));
+                rect(html, "hold", from, to.max(from + 2.0), (0.0, height));
             }
             let middle = height / 2.0;
             rect(html, "axis", 0.0, width, (middle - 0.5, middle + 0.5));

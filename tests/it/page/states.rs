@@ -130,8 +130,9 @@ fn every_state_is_readable_in_light_in_dark_and_on_a_phone() {
     browser.shows("#problems", "Run rosterd explain web, then rosterd accept web");
     browser.shows("#roster-web", "10.0.8.1:80, kept by the hold");
     browser.shows("#roster-web .timeline + .axis", "1 joined, 1 left");
-    browser.run("document.querySelector('#problems a').click()");
+    browser.show_as((WINDOW.0, 1060), false);
     screenshot(&browser, site, "hold");
+    browser.run("document.querySelector('#problems a').click()");
     accessibility::check(&browser, "a hold, light");
     let text = in_text_browser(&scene.url);
     let (problem, rosters) = (text.find("web held since").unwrap(), text.find("Members (8)").unwrap());
