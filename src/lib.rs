@@ -10,6 +10,7 @@
 //! - [`load`]: configuration, templates and host read and checked together, at a start and at a HUP
 //! - [`zk`]: the ZooKeeper client; knows no rosters
 //! - [`http`]: the HTTP client
+//! - [`jones`]: Jones's configuration trees: paths, associations, views
 //! - [`watch`]: registries, in ZooKeeper, in a directory or in a web object, as a stream of events
 //! - [`model`]: node paths, members, versions and registry events
 //! - [`payload`]: the bytes of a node as a member, one file a format
@@ -50,6 +51,7 @@ mod fswatch;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;
+mod jones;
 mod load;
 mod log;
 mod metrics;
