@@ -1,10 +1,11 @@
-//! Filters and tests in addition to those of Tera. A few replace one of Tera: `group_by` has a random order there,
+//! Filters, tests and functions in addition to those of Tera. A few replace one of Tera: `group_by` has a random order there,
 //! `default` passes null, and `join` and `str` print undefined values as nothing.
 
 use tera::{Error, Kwargs, State, Tera, TeraResult, Value};
 
 mod list;
 mod quote;
+mod share;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -71,8 +72,8 @@ pub const TERA_TESTS: [&str; 17] = [
     "undefined",
 ];
 
-/// Tera 2.4's functions, `super` in blocks included.
-pub const FUNCTIONS: [&str; 3] = ["range", "super", "throw"];
+/// Tera 2.4's functions, `super` in blocks included, and rosterd's.
+pub const FUNCTIONS: [&str; 5] = ["bucket", "in_share", "range", "super", "throw"];
 
 type Filter = fn(&Value, &Kwargs) -> TeraResult<Value>;
 
@@ -139,6 +140,8 @@ pub fn tera() -> Tera {
             test(value, &kwargs)
         });
     }
+    tera.register_function("bucket", |kwargs: Kwargs, _: &State<'_>| share::bucket(&kwargs));
+    tera.register_function("in_share", |kwargs: Kwargs, _: &State<'_>| share::in_share(&kwargs));
     tera
 }
 

@@ -14,9 +14,11 @@ pub const RAW: &str =
     "text with {{, {% or {# that is meant for another program goes between {% raw %} and {% endraw %}";
 
 /// The argument that other languages give to these filters and functions without its name.
-const FIRST_ARGUMENTS: [(&str, &str); 14] = [
+const FIRST_ARGUMENTS: [(&str, &str); 16] = [
+    ("bucket", "id"),
     ("default", "value"),
     ("group_by", "attribute"),
+    ("in_share", "roster"),
     ("join", "sep"),
     ("matching", "pat"),
     ("nth", "n"),
