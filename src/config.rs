@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::filter::Filter;
-use crate::model::node_path::{NodePath, Subject};
+use crate::model::node_path::Subject;
 use crate::payload::Payload;
 
 mod auth;
@@ -27,6 +27,7 @@ pub mod flags;
 mod http;
 mod include;
 mod interpolate;
+mod jones;
 pub mod keys;
 mod kind;
 mod names;
@@ -309,8 +310,10 @@ pub struct KeyConfig {
     pub name: Arc<str>,
     /// The name of the registry.
     pub registry: Arc<str>,
-    /// The node.
-    pub path: NodePath,
+    /// The watched node: [`Subject::Node`] or [`Subject::Mapped`], whose host is empty until the load knows the full
+    /// name of this host.
+    #[serde(rename = "path")]
+    pub subject: Subject,
     /// The format of its data.
     pub format: KeyFormat,
 }
@@ -327,6 +330,18 @@ pub enum KeyFormat {
     Yaml,
     /// UTF-8 text.
     Text,
+    /// A JSON object: the view of a host in Jones.
+    Jones(Unmapped),
+}
+
+/// What a host reads that `nodemaps` of Jones does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unmapped {
+    /// The configuration of the root environment, as Jones's clients do.
+    Root,
+    /// What it read before.
+    Hold,
 }
 
 /// What to do when another process changed a destination.

@@ -18,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{RegistryConfig, RegistryUrl};
 use crate::error::Setback;
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Reading, RegistryEvent};
+use crate::model::registry_event::{Reading, RegistryEvent, View};
 use crate::zk::Connection;
 
 mod cache;
 pub mod directory;
 mod dirty;
 mod event_sender;
+mod jones;
 pub mod own_nodes;
 pub mod registries;
 pub mod saved;
@@ -35,6 +36,7 @@ pub mod web;
 pub mod zookeeper;
 
 pub use directory::Directory;
+use jones::Jones;
 use own_nodes::OwnNodes;
 use session_counters::SessionCounters;
 pub use web::Web;
@@ -138,7 +140,7 @@ pub fn open_with_session(
             let registry = ZooKeeper::new(config.clone(), state.clone());
             let registry = if continues { registry.continuing_session() } else { registry };
             let link = registry.link();
-            (Arc::new(registry), Some(link))
+            (Jones::new(Arc::new(registry)), Some(link))
         }
         RegistryUrl::Directory(_) | RegistryUrl::Web(_) => (open(config, state), None),
     }
@@ -146,9 +148,14 @@ pub fn open_with_session(
 
 /// The registry of a configuration. It contacts nothing before it is followed or read.
 pub fn open(config: &RegistryConfig, state: &StateAccess) -> Arc<dyn Registry> {
-    match &config.url {
+    Jones::new(match &config.url {
         RegistryUrl::ZooKeeper { .. } => Arc::new(ZooKeeper::new(config.clone(), state.clone())),
         RegistryUrl::Directory(root) => Arc::new(Directory::new(Arc::clone(&config.name), root.clone())),
         RegistryUrl::Web(url) => Arc::new(Web::new(config.clone(), url.clone())),
-    }
+    })
+}
+
+/// The view of a [`Subject::Mapped`] by a registry that does not follow any: [`Jones`] follows its nodes instead.
+fn mapped_view(subject: &Subject) -> View {
+    View::unreadable(subject, "this registry does not follow what hosts are mapped to".into())
 }

@@ -325,7 +325,7 @@ impl Pass {
             holds.extend(roster.holds.iter().map(describe));
         }
         for (name, key) in known.keys.iter().filter(|(name, _)| is_needed(name, false)) {
-            let (path, kept) = (key.config.path.to_string(), key.known.then_some(1));
+            let (path, kept) = (key.config.subject.to_string(), key.known.then_some(1));
             holds.extend(key.hold.as_ref().map(|hold| (name.clone(), path.clone(), hold.reason.describe(&path), kept)));
         }
         let owed = known

@@ -24,7 +24,7 @@ pub fn emit_watched(config: &Config, plan: &Plan) {
     }
     for followed in &plan.keys {
         let (config, url) = (&followed.config, Arc::clone(&followed.origin));
-        let (roster, path) = (Arc::clone(&config.name), config.path.to_string());
+        let (roster, path) = (Arc::clone(&config.name), config.subject.to_string());
         emit(Event::WatchStarted { roster, path, registry: Arc::clone(&config.registry), url, min: None, max: None });
     }
     for template in &config.templates {

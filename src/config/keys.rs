@@ -154,8 +154,11 @@ pub const KEY: TableKeys = TableKeys {
     keys: &[
         optional("name", IDENTIFIER),
         optional("registry", Text),
-        required("path", Text),
+        optional("path", Text),
         optional("format", OneOf(&["text", "json", "toml", "yaml"])),
+        optional("jones", Text),
+        optional("host", Text),
+        optional("unmapped", OneOf(&["root", "hold"])),
     ],
     aliases: &[],
 };

@@ -8,6 +8,7 @@ use crate::model::node_path::{NodePath, Subject};
 use crate::payload::{Custom, FieldPath, Format, Payload};
 
 use super::interpolate::Interpolation;
+use super::jones::{jones, reject_without_jones};
 use super::keys::{KEY, PAYLOAD, PAYLOAD_FIELDS, ROSTER, WAIT};
 use super::names::Names;
 use super::problem::ValueError;
@@ -99,8 +100,24 @@ impl RosterParser<'_> {
         })
     }
 
-    /// Reads one key; `None` if its path or name is invalid, which has been reported.
+    /// Reads one key; `None` if its path, service or name is invalid, which has been reported.
     fn key(&mut self, table: &Table<'_>) -> Option<KeyConfig> {
+        let read = match table.get("jones") {
+            Some(value) => jones(table, &value, self.fill),
+            None => self.node(table),
+        };
+        let name = self.name(table, read.as_ref().map(|(name, ..)| &**name), "key");
+        let registry = self.registries.named_by(table);
+        let (Some(name), Some((_, subject, format))) = (name, read) else {
+            table.report.set_incomplete();
+            return None;
+        };
+        Some(KeyConfig { name, registry, subject, format })
+    }
+
+    /// The default name of a key, its node and its format.
+    fn node(&self, table: &Table<'_>) -> Option<(String, Subject, KeyFormat)> {
+        reject_without_jones(table);
         let path = table.require("path", "\"/config/app\"").and_then(|value| {
             let text = value.filled(self.fill, "\"/config/app\"")?;
             if text.contains('*') {
@@ -112,8 +129,6 @@ impl RosterParser<'_> {
             }
             value.accept(NodePath::parse(&text).map_err(|why| bad_path(&text, &why)))
         });
-        let name = self.name(table, path.as_ref().map(NodePath::name), "key");
-        let registry = self.registries.named_by(table);
         let formats = [
             ("text", KeyFormat::Text),
             ("json", KeyFormat::Json),
@@ -121,11 +136,8 @@ impl RosterParser<'_> {
             ("yaml", KeyFormat::Yaml),
         ];
         let format = table.get("format").and_then(|value| value.choice(&formats)).unwrap_or(KeyFormat::Text);
-        let (Some(name), Some(path)) = (name, path) else {
-            table.report.set_incomplete();
-            return None;
-        };
-        Some(KeyConfig { name, registry, path, format })
+        let path = path?;
+        Some((path.name().to_owned(), Subject::Node(path), format))
     }
 
     /// The name as written, or the default from the path.

@@ -82,6 +82,10 @@ pub enum Reason {
     KeyAbsent,
     /// The data of a `[[key]]` does not match its format.
     KeyMalformed(String),
+    /// Jones's `nodemaps` does not name the host, with `unmapped = "hold"`.
+    Unmapped,
+    /// The same as another reason, with the host and its environment in Jones.
+    OfHost(String),
 }
 
 /// Why keys that are gone are kept.
@@ -150,6 +154,8 @@ impl Reason {
             }
             Self::KeyAbsent => format!("{path} does not exist"),
             Self::KeyMalformed(why) => format!("the data of {path} is {why}"),
+            Self::Unmapped => format!("{path} does not name the host (unmapped = \"hold\")"),
+            Self::OfHost(text) => text.clone(),
         }
     }
 

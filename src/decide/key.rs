@@ -11,8 +11,10 @@ use super::freshness::Freshness;
 use super::hold::{Hold, Reason};
 use super::moment::Moment;
 use super::saved::{GuardHistory, Origin, SavedMember, SavedPath, SavedRoster, SavedUpdate};
-use crate::config::{KeyConfig, KeyFormat};
-use crate::model::registry_event::{Bytes, Seen};
+use crate::config::{KeyConfig, KeyFormat, Unmapped};
+use crate::jones::path::Service;
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{Bytes, Mapping, Seen, View};
 use crate::payload::{json, without_bom};
 
 #[cfg(test)]
@@ -24,6 +26,8 @@ pub struct Key {
     config: Arc<KeyConfig>,
     good: Option<Arc<Value>>,
     hold: Option<Hold>,
+    /// The node that Jones's `nodemaps` names for the host, if it is known.
+    mapping: Option<Mapping>,
     seen: bool,
     freshness: Freshness,
     /// Saved data is used.
@@ -38,6 +42,7 @@ impl Key {
         let mut key = Self {
             good: None,
             hold: None,
+            mapping: None,
             seen: false,
             freshness: Freshness::NEVER,
             uses_saved: false,
@@ -53,7 +58,7 @@ impl Key {
     }
 
     fn origin(&self, url: &str) -> Origin {
-        Origin { url: Arc::from(url), path: Arc::from(self.config.path.as_str()) }
+        Origin { url: Arc::from(url), path: self.config.subject.to_string().into() }
     }
 
     /// Its configuration.
@@ -62,7 +67,15 @@ impl Key {
     }
 
     /// Updates it after its node was read. Returns whether templates see a change.
-    pub fn reset(&mut self, now: Moment, seen: &Seen<Bytes>, events: &mut Vec<Event>) -> bool {
+    pub fn reset(&mut self, now: Moment, view: &View, events: &mut Vec<Event>) -> bool {
+        let seen = match view {
+            View::Node(seen) => seen,
+            View::Mapped { mapping, data } => {
+                self.mapping.clone_from(mapping);
+                data
+            }
+            View::Members(_) | View::Keyed(_) => return false,
+        };
         let had = self.value().is_some();
         self.seen = true;
         match seen {
@@ -72,6 +85,7 @@ impl Key {
         let reason = match seen {
             Seen::Absent => Reason::KeyAbsent,
             Seen::Unreadable(why) => Reason::Unreadable(Arc::clone(why)),
+            Seen::Present(_) if self.is_unmapped() => Reason::Unmapped,
             Seen::Present(bytes) => match parse(self.config.format, bytes) {
                 Ok(value) => {
                     self.admitted = Some(Arc::clone(bytes));
@@ -80,14 +94,36 @@ impl Key {
                 Err(why) => Reason::KeyMalformed(why),
             },
         };
+        let reason = self.of_host(reason);
         if self.hold.as_ref().is_none_or(|hold| hold.reason != reason) {
-            let (roster, path) = (Arc::clone(&self.config.name), self.config.path.to_string());
+            let (roster, path) = (Arc::clone(&self.config.name), self.config.subject.to_string());
             let kept = self.good.as_ref().map(|_| 1);
-            events.push(Event::RosterHeld { roster, path, reason: reason.describe(&self.config.path), kept });
+            events.push(Event::RosterHeld { roster, path, reason: reason.describe(&self.config.subject), kept });
         }
         let since = self.hold.take().map_or(now, |hold| hold.since);
         self.hold = Some(Hold { reason, since });
         !had && self.good.is_some()
+    }
+
+    /// Whether `nodemaps` does not name the host, and the host then keeps what it has.
+    fn is_unmapped(&self) -> bool {
+        let is_unlisted = self.mapping.as_ref().is_some_and(|mapping| !mapping.is_listed);
+        is_unlisted && self.config.format == KeyFormat::Jones(Unmapped::Hold)
+    }
+
+    /// A reason with the host, the environment and the path that it concerns. A plain node has no host.
+    fn of_host(&self, reason: Reason) -> Reason {
+        let Subject::Mapped { service, host } = &self.config.subject else { return reason };
+        let (text, env) = match (&self.mapping, &reason) {
+            (None, Reason::Unreadable(why)) => (why.to_string(), String::new()),
+            (None, _) | (_, Reason::Unmapped) => (reason.describe(&service.child("nodemaps")), String::new()),
+            (Some(Mapping { path, .. }), _) => {
+                let found = Service::parse(service.name()).ok().and_then(|it| it.destination(path.as_str()).ok());
+                let env = found.map(|found| format!(", environment {}", found.kind)).unwrap_or_default();
+                (reason.describe(path), env)
+            }
+        };
+        Reason::OfHost(format!("{text} (host {host}{env})"))
     }
 
     /// The registry cannot be reached.
@@ -123,7 +159,7 @@ impl Key {
 
     fn admit(&mut self, value: Value, events: &mut Vec<Event>) -> bool {
         if self.hold.take().is_some() {
-            let (roster, path) = (Arc::clone(&self.config.name), self.config.path.to_string());
+            let (roster, path) = (Arc::clone(&self.config.name), self.config.subject.to_string());
             events.push(Event::HoldReleased { roster, path });
         }
         let changed = self.good.as_deref() != Some(&value);
@@ -136,6 +172,11 @@ impl Key {
     /// What templates see; `None` if there was never known-good data.
     pub fn value(&self) -> Option<&Arc<Value>> {
         self.good.as_ref().filter(|_| self.seen || self.uses_saved)
+    }
+
+    /// The node that Jones's `nodemaps` names for the host, if it is known.
+    pub fn mapping(&self) -> Option<&Mapping> {
+        self.mapping.as_ref()
     }
 
     /// How recent the data is.
@@ -165,6 +206,11 @@ fn parse(format: KeyFormat, bytes: &[u8]) -> Result<Value, String> {
     match format {
         KeyFormat::Text => Ok(Value::from(text.strip_suffix('\n').map_or(text, |line| line.trim_end_matches('\r')))),
         KeyFormat::Json => json::parse(text).map_err(|error| format!("not valid JSON: {error}")),
+        KeyFormat::Jones(_) if text.trim().is_empty() => Err("empty".to_owned()),
+        KeyFormat::Jones(_) => match json::parse(text).map_err(|error| format!("not valid JSON: {error}"))? {
+            object @ Value::Object(_) => Ok(object),
+            _ => Err("not a JSON object".to_owned()),
+        },
         KeyFormat::Yaml => serde_norway::from_str(text).map_err(|error| format!("not valid YAML: {error}")),
         KeyFormat::Toml => toml::from_str(text).map_err(|error| format!("not valid TOML: {}", error.message())),
     }

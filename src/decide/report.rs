@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::moment::Moment;
 use crate::config::{KeyConfig, Reload, RosterConfig, TemplateConfig};
 use crate::model::node_path::NodePath;
+use crate::model::registry_event::Mapping;
 use crate::payload::{Format, NotAMember};
 
 mod program;
@@ -110,6 +111,10 @@ pub struct KeyReport {
     pub config: Arc<KeyConfig>,
     /// Templates see its data.
     pub known: bool,
+    /// The number of entries of that data, if it is a map.
+    pub entries: Option<usize>,
+    /// The node that Jones's `nodemaps` names for the host, if it is known.
+    pub mapping: Option<Mapping>,
     /// How recent the data is.
     pub freshness: Freshness,
     /// The hold in force.

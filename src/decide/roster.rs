@@ -152,7 +152,7 @@ impl Roster {
                     self.path_removed(now, &key);
                 }
             }
-            View::Node(_) => {}
+            View::Node(_) | View::Mapped { .. } => {}
         }
         self.dropped = false;
     }

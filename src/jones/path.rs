@@ -241,3 +241,18 @@ impl Kind {
         }
     }
 }
+
+impl fmt::Display for Kind {
+    /// Its environment, and what distinguishes it from the view of that.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |env: &Env| if env.is_root() { "(root)".to_owned() } else { env.to_string() };
+        match self {
+            // The configuration of the root environment is its view.
+            Self::Conf(env) if !env.is_root() => write!(f, "{}, without what it inherits", name(env)),
+            Self::Conf(env) | Self::View(env) => f.write_str(&name(env)),
+            Self::Pin(revision, env) => write!(f, "{}, pinned to r{revision}", name(env)),
+            Self::Canary(id, env) => write!(f, "{}, canary {id}", name(env)),
+            Self::Other => f.write_str("none"),
+        }
+    }
+}

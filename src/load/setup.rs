@@ -109,6 +109,7 @@ impl Setup {
         }
         let needs_host = config.services.iter().any(|service| service.host.is_none());
         config.set_service_host(&if needs_host { host.full().fqdn } else { String::new() })?;
+        config.set_jones_host(|| host.full().fqdn);
         config.add_flag_templates(&source.templates)?;
         let filters = filters(&config, &host, true);
         let library = match (filters, load_library(&config, &host)) {

@@ -142,6 +142,13 @@ pub enum Subject {
     },
     /// The data of one node.
     Node(NodePath),
+    /// The data of the node that `nodemaps` below `service` names for a host, as Jones's clients follow it.
+    Mapped {
+        /// The node of the service.
+        service: NodePath,
+        /// The name of the host in `nodemaps`.
+        host: Arc<str>,
+    },
 }
 
 impl Subject {
@@ -167,6 +174,12 @@ impl Subject {
         Ok(Self::Keyed { base, pattern, below: below.iter().map(|segment| Arc::from(*segment)).collect() })
     }
 
+    /// Whether it has members, rather than the data of one node.
+    #[must_use]
+    pub fn is_roster(&self) -> bool {
+        matches!(self, Self::Members(_) | Self::Keyed { .. })
+    }
+
     /// Whether a child of the top node is a key.
     #[must_use]
     pub fn is_key(&self, name: &str) -> bool {
@@ -179,6 +192,7 @@ impl Subject {
         match self {
             Self::Members(path) | Self::Node(path) => path,
             Self::Keyed { base, .. } => base,
+            Self::Mapped { service, .. } => service,
         }
     }
 
@@ -186,7 +200,7 @@ impl Subject {
     #[must_use]
     pub fn members_of(&self, key: &str) -> NodePath {
         match self {
-            Self::Members(path) | Self::Node(path) => path.clone(),
+            Self::Members(path) | Self::Node(path) | Self::Mapped { service: path, .. } => path.clone(),
             Self::Keyed { base, below, .. } => below.iter().fold(base.child(key), |path, segment| path.child(segment)),
         }
     }
@@ -197,6 +211,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Members(path) | Self::Node(path) => path.fmt(f),
             Self::Keyed { pattern, .. } => self.members_of(pattern.as_str()).fmt(f),
+            Self::Mapped { service, host } => write!(f, "{service}/nodemaps[{host}]"),
         }
     }
 }

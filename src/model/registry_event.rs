@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::node_path::Subject;
+use super::node_path::{NodePath, Subject};
 use super::version::Versions;
 
 /// The data of a node as stored.
@@ -77,6 +77,22 @@ pub enum View {
     Keyed(Seen<BTreeMap<Arc<str>, Seen<Members>>>),
     /// The data of [`Subject::Node`].
     Node(Seen<Bytes>),
+    /// Of [`Subject::Mapped`].
+    Mapped {
+        /// The node that the host is to read; `None` if that is not known, for the reason that `data` has.
+        mapping: Option<Mapping>,
+        /// The data of that node.
+        data: Seen<Bytes>,
+    },
+}
+
+/// The node that a host is to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// Its path.
+    pub path: NodePath,
+    /// Whether `nodemaps` names it. Otherwise it is the one for all hosts that `nodemaps` does not name.
+    pub is_listed: bool,
 }
 
 impl View {
@@ -85,7 +101,15 @@ impl View {
         match subject {
             Subject::Members(_) => Self::Members(Seen::Unreadable(why)),
             Subject::Keyed { .. } => Self::Keyed(Seen::Unreadable(why)),
-            Subject::Node(_) => Self::Node(Seen::Unreadable(why)),
+            Subject::Node(_) | Subject::Mapped { .. } => Self::of_node(subject, Seen::Unreadable(why)),
+        }
+    }
+
+    /// The view of a subject of one node.
+    pub fn of_node(subject: &Subject, data: Seen<Bytes>) -> Self {
+        match subject {
+            Subject::Mapped { .. } => Self::Mapped { mapping: None, data },
+            Subject::Members(_) | Subject::Keyed { .. } | Subject::Node(_) => Self::Node(data),
         }
     }
 

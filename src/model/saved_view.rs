@@ -103,7 +103,7 @@ impl SavedViews {
     /// Adds or replaces the view of a subject.
     pub fn insert(&mut self, registry: &str, subject: &Subject, view: &View) {
         let registry = self.registries.entry(registry.to_owned()).or_default();
-        let views = if matches!(subject, Subject::Node(_)) { &mut registry.keys } else { &mut registry.rosters };
+        let views = if subject.is_roster() { &mut registry.rosters } else { &mut registry.keys };
         views.insert(subject.to_string(), SavedView::new(view));
     }
 
@@ -111,7 +111,7 @@ impl SavedViews {
     pub fn view(&self, registry: &str, subject: &Subject) -> Option<View> {
         let single = || self.registries.values().next().filter(|_| self.registries.len() == 1);
         let registry = self.registries.get(registry).or_else(single)?;
-        let views = if matches!(subject, Subject::Node(_)) { &registry.keys } else { &registry.rosters };
+        let views = if subject.is_roster() { &registry.rosters } else { &registry.keys };
         views.get(&subject.to_string())?.view(subject).ok()
     }
 }
@@ -124,7 +124,7 @@ impl SavedView {
             View::Keyed(seen) => Self::from_seen(seen, |keys| {
                 Self::Keys(keys.iter().map(|(key, seen)| (key.to_string(), Self::of_members(seen))).collect())
             }),
-            View::Node(seen) => {
+            View::Node(seen) | View::Mapped { data: seen, .. } => {
                 Self::from_seen(seen, |data| Self::Node(SavedNode::new(&Ok(NodeContent::ephemeral(Arc::clone(data))))))
             }
         }
@@ -160,15 +160,14 @@ impl SavedView {
                 let key = |(key, view): (&String, &Self)| Ok((Arc::from(key.as_str()), view.members()?));
                 View::Keyed(Seen::Present(keys.iter().map(key).collect::<Result<_, String>>()?))
             }
-            (Subject::Node(_), Seen::Present(Self::Node(node))) => View::Node(match node.reading()? {
-                Ok(content) => Seen::Present(content.data),
-                Err(why) => Seen::Unreadable(why),
-            }),
+            (Subject::Node(_) | Subject::Mapped { .. }, Seen::Present(Self::Node(node))) => {
+                let data = node.reading()?.map_or_else(Seen::Unreadable, |content| Seen::Present(content.data));
+                View::of_node(subject, data)
+            }
             (_, Seen::Present(_)) => return Err(kind()),
             (Subject::Keyed { .. }, Seen::Absent) => View::Keyed(Seen::Absent),
-            (Subject::Keyed { .. }, Seen::Unreadable(why)) => View::Keyed(Seen::Unreadable(why)),
-            (Subject::Node(_), Seen::Absent) => View::Node(Seen::Absent),
-            (Subject::Node(_), Seen::Unreadable(why)) => View::Node(Seen::Unreadable(why)),
+            (Subject::Node(_) | Subject::Mapped { .. }, Seen::Absent) => View::of_node(subject, Seen::Absent),
+            (_, Seen::Unreadable(why)) => View::unreadable(subject, why),
         })
     }
 

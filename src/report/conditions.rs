@@ -234,7 +234,7 @@ pub fn key_conditions(report: &Report, key: &KeyReport, clock: &Clock) -> Vec<Co
     if let Some(hold) = &key.hold {
         let kept = if key.known { "keeping the last known-good data" } else { "no known-good data yet" };
         let health = if key.known { Health::Warning } else { Health::Critical };
-        all.push(Condition::blocking(health, held(name, key.config.path.as_str(), hold, kept, clock)));
+        all.push(Condition::blocking(health, held(name, &key.config.subject.to_string(), hold, kept, clock)));
     }
     all
 }

@@ -11,7 +11,9 @@ use crate::config::Order;
 use crate::decide::report::{
     HoldReport, KeyReport, MemberRef, Report, RosterReport, RosterValue, SlottedMember, TemplateReport, plural,
 };
+use crate::jones::path::Service;
 use crate::log::plain;
+use crate::model::node_path::Subject;
 use crate::text::one_line;
 
 /// The maximum number of items in a list. `ls` has no limit.
@@ -182,7 +184,8 @@ fn accept(out: &mut String, roster: &str, it: &HoldReport) {
 
 fn key(report: &Report, it: &KeyReport, context: &Context) -> String {
     let config = &it.config;
-    let mut out = format!("key {}: {} in registry {}\n", config.name, config.path, config.registry);
+    let what = jones(it).unwrap_or_else(|| config.subject.to_string());
+    let mut out = format!("key {}: {} in registry {}\n", config.name, line(&what), config.registry);
     let conditions = key_conditions(report, it, &context.clock(report));
     if conditions.is_empty() {
         out.push_str("  fresh\n");
@@ -190,6 +193,24 @@ fn key(report: &Report, it: &KeyReport, context: &Context) -> String {
     lines(&mut out, &conditions);
     refusals(&mut out, context);
     out
+}
+
+/// What a host reads of a service of Jones.
+fn jones(it: &KeyReport) -> Option<String> {
+    let Subject::Mapped { service, host } = &it.config.subject else { return None };
+    let mut out = format!("{}, host {host}", service.name());
+    if let Some(mapping) = &it.mapping {
+        let path = &mapping.path;
+        let found = Service::parse(service.name()).ok().and_then(|it| it.destination(path.as_str()).ok());
+        let _ = write!(out, " → {}", found.map_or_else(|| path.to_string(), |found| found.kind.to_string()));
+        if !mapping.is_listed {
+            out.push_str(" (nodemaps does not name the host)");
+        }
+    }
+    if let Some(entries) = it.entries {
+        let _ = write!(out, ", {}", plural(entries, "key"));
+    }
+    Some(out)
 }
 
 /// Writes that an edited configuration is not in use.

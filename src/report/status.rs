@@ -156,6 +156,9 @@ pub struct KeyStatus {
     pub registry: String,
     /// Its path.
     pub path: String,
+    /// The node that Jones's `nodemaps` names for the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Whether there is known-good data.
     pub known: bool,
     /// The age of the data in seconds: 0 while it is fresh, null before it is first read.
@@ -335,11 +338,12 @@ fn key(it: &KeyReport, clock: &Clock) -> KeyStatus {
     KeyStatus {
         name: config.name.to_string(),
         registry: config.registry.to_string(),
-        path: config.path.to_string(),
+        path: config.subject.to_string(),
+        node: it.mapping.as_ref().map(|mapping| mapping.path.to_string()),
         known: it.known,
         view_age_s: it.freshness.age(clock.now).map(|age| age.as_secs()),
         fresh: it.freshness.is_live(),
-        hold: it.hold.as_ref().map(|held| hold(config.path.as_str(), held, false, clock)),
+        hold: it.hold.as_ref().map(|held| hold(&config.subject.to_string(), held, false, clock)),
     }
 }
 

@@ -58,5 +58,8 @@ pub fn release(reason: &Reason, clock: &Clock) -> String {
         }
         Reason::KeyAbsent => "ends when the node exists".to_owned(),
         Reason::KeyMalformed(_) => "ends when the data is corrected, or when `format` is changed".to_owned(),
+        Reason::Unmapped | Reason::OfHost(_) => {
+            "ends when nodemaps names a node for the host, and that node holds a JSON object".to_owned()
+        }
     }
 }

@@ -12,8 +12,8 @@ type Module = Vec<String>;
 const ALLOWED: [(&str, &[&str]); 5] = [
     ("model", &[]),
     ("payload", &["model"]),
-    ("config", &["model", "payload", "text"]),
-    ("decide", &["model", "config", "payload"]),
+    ("config", &["model", "payload", "jones", "text"]),
+    ("decide", &["model", "config", "payload", "jones"]),
     ("zk", &["model"]),
 ];
 

@@ -73,6 +73,7 @@ impl DirtySet {
         };
         match subject {
             Subject::Node(_) => self.all |= segments.is_empty(),
+            Subject::Mapped { .. } => {}
             Subject::Members(_) => match segments.as_slice() {
                 [] => self.record_top(event),
                 [name] => self.record_member(None, name),

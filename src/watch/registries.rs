@@ -237,7 +237,7 @@ fn subjects(plan: &Plan) -> BTreeMap<Arc<str>, BTreeSet<Subject>> {
         wanted.entry(Arc::clone(&roster.config.registry)).or_default().insert(roster.config.subject.clone());
     }
     for key in &plan.keys {
-        wanted.entry(Arc::clone(&key.config.registry)).or_default().insert(Subject::Node(key.config.path.clone()));
+        wanted.entry(Arc::clone(&key.config.registry)).or_default().insert(key.config.subject.clone());
     }
     wanted
 }

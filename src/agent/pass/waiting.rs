@@ -33,6 +33,6 @@ impl Passes {
 /// The path of a roster or key.
 fn path(engine: &Engine, name: &Arc<str>) -> String {
     let roster = engine.rosters().get(name).map(|roster| roster.config().subject.to_string());
-    let key = engine.keys().get(name).map(|key| key.config().path.to_string());
+    let key = engine.keys().get(name).map(|key| key.config().subject.to_string());
     roster.or(key).unwrap_or_else(|| name.to_string())
 }

@@ -181,8 +181,10 @@ fn judge(args: &GetArgs, path: &Wanted, view: &View, notes: &mut Vec<String>) ->
             }
             Ok(RosterValue::Map(map))
         }
-        View::Keyed(_) | View::Node(_) if args.min == 0 => Ok(RosterValue::Map(BTreeMap::new())),
-        View::Keyed(_) | View::Node(_) => Err(Reason::NoKeys { min: args.min, absent: true }.describe(&path.text)),
+        View::Keyed(_) | View::Node(_) | View::Mapped { .. } if args.min == 0 => Ok(RosterValue::Map(BTreeMap::new())),
+        View::Keyed(_) | View::Node(_) | View::Mapped { .. } => {
+            Err(Reason::NoKeys { min: args.min, absent: true }.describe(&path.text))
+        }
     }
 }
 

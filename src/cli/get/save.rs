@@ -38,7 +38,7 @@ pub async fn save_all(args: &GetArgs, file: &Path, config: &Config) -> Exit {
         let rosters = config.rosters.iter().filter(|roster| roster.registry == registry.name);
         let keys = config.keys.iter().filter(|key| key.registry == registry.name);
         let subjects = rosters.map(|roster| roster.subject.clone());
-        let subjects: BTreeSet<Subject> = subjects.chain(keys.map(|key| Subject::Node(key.path.clone()))).collect();
+        let subjects: BTreeSet<Subject> = subjects.chain(keys.map(|key| key.subject.clone())).collect();
         if subjects.is_empty() {
             continue;
         }
@@ -79,11 +79,12 @@ fn unreadable(view: &View) -> Option<&str> {
     match view {
         View::Members(Seen::Unreadable(why))
         | View::Keyed(Seen::Unreadable(why))
-        | View::Node(Seen::Unreadable(why)) => Some(why),
+        | View::Node(Seen::Unreadable(why))
+        | View::Mapped { data: Seen::Unreadable(why), .. } => Some(why),
         View::Keyed(Seen::Present(keys)) => keys.values().find_map(|seen| match seen {
             Seen::Unreadable(why) => Some(&**why),
             Seen::Absent | Seen::Present(_) => None,
         }),
-        View::Members(_) | View::Keyed(Seen::Absent) | View::Node(_) => None,
+        View::Members(_) | View::Keyed(Seen::Absent) | View::Node(_) | View::Mapped { .. } => None,
     }
 }

@@ -172,8 +172,8 @@ impl Case {
         for (name, value) in &self.keys {
             let key = config.keys.iter().find(|key| *key.name == **name);
             let key = key.ok_or_else(|| format!("keys.{name}: no key is named {name}"))?;
-            let view = View::Node(Seen::Present(data(value).into()));
-            views.insert(&key.registry, &Subject::Node(key.path.clone()), &view);
+            let view = View::of_node(&key.subject, Seen::Present(data(value).into()));
+            views.insert(&key.registry, &key.subject, &view);
         }
         Ok(views)
     }

@@ -68,7 +68,7 @@ impl Engine {
         }
         for (name, key) in &mut self.keys {
             if wanted(&key.config().registry) && key.use_saved(now, max) {
-                stale.push((Arc::clone(name), false, key.config().path.to_string(), key.age(now)));
+                stale.push((Arc::clone(name), false, key.config().subject.to_string(), key.age(now)));
             }
         }
         for (name, is_roster, path, age) in stale {
@@ -77,7 +77,7 @@ impl Engine {
         }
     }
 
-    /// Updates the keys of a node that was read.
+    /// Updates the keys of a subject that was read.
     pub fn update_keys(
         &mut self,
         now: Moment,
@@ -86,13 +86,10 @@ impl Engine {
         view: &View,
         events: &mut Vec<Event>,
     ) {
-        let (Subject::Node(path), View::Node(seen)) = (subject, view) else {
-            return;
-        };
         let mut changed = Vec::new();
         for (name, key) in &mut self.keys {
-            if key.config().registry == *registry && key.config().path == *path {
-                if key.reset(now, seen, events) {
+            if key.config().registry == *registry && key.config().subject == *subject {
+                if key.reset(now, view, events) {
                     changed.push(Arc::clone(name));
                 }
                 let url = self.origins.get(registry).map(|url| &**url).unwrap_or_default();

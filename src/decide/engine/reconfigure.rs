@@ -14,8 +14,6 @@ use crate::decide::roster::Roster;
 use crate::decide::splay::SplayShare;
 use crate::decide::template::Template;
 use crate::decide::view_cache::ViewKey;
-use crate::model::node_path::Subject;
-use crate::model::registry_event::View;
 
 impl Engine {
     pub fn configure(&mut self, now: Moment, plan: Plan, events: &mut Vec<Event>) {
@@ -103,9 +101,9 @@ impl Engine {
         let config = &planned.config;
         let key = known.remove(&config.name).filter(|key| key.config() == config).unwrap_or_else(|| {
             let mut key = Key::new(Arc::clone(config), self.saved.get(&config.name), &planned.origin);
-            let place: ViewKey = (Arc::clone(&config.registry), Subject::Node(config.path.clone()));
-            if let Some((View::Node(seen), _)) = self.views.view(&place) {
-                key.reset(now, seen, events);
+            let place: ViewKey = (Arc::clone(&config.registry), config.subject.clone());
+            if let Some((view, _)) = self.views.view(&place) {
+                key.reset(now, view, events);
             }
             key
         });
@@ -156,5 +154,5 @@ fn subjects(plan: &Plan) -> BTreeSet<ViewKey> {
     let rosters = plan.rosters.iter().map(|roster| &roster.config);
     let rosters = rosters.map(|roster| (Arc::clone(&roster.registry), roster.subject.clone()));
     let keys = plan.keys.iter().map(|key| &key.config);
-    rosters.chain(keys.map(|key| (Arc::clone(&key.registry), Subject::Node(key.path.clone())))).collect()
+    rosters.chain(keys.map(|key| (Arc::clone(&key.registry), key.subject.clone()))).collect()
 }

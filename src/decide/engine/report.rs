@@ -78,6 +78,8 @@ fn report_key(key: &Key) -> KeyReport {
     KeyReport {
         config: Arc::clone(key.config()),
         known: key.value().is_some(),
+        entries: key.value().and_then(|value| value.as_object()).map(serde_json::Map::len),
+        mapping: key.mapping().cloned(),
         freshness: key.freshness(),
         hold: key.hold().cloned(),
     }

@@ -6,6 +6,7 @@ mod guard;
 pub mod harness;
 mod inherited_reloads;
 mod isolate;
+mod jones;
 mod member_events;
 mod non_members;
 mod older_views;

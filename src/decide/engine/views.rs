@@ -27,7 +27,7 @@ impl Engine {
                 let key = key_of(&place.1, path).filter(|_| place.0 == *registry)?;
                 Some((place, Some(key)))
             }),
-            Subject::Keyed { .. } | Subject::Node(_) => None,
+            Subject::Keyed { .. } | Subject::Node(_) | Subject::Mapped { .. } => None,
         };
         let (place, key) = self.subjects.get(&exact).map(|place| (place, None)).or_else(of_keys)?;
         let reason = self.unreachable.get(registry).map(|unreachable| unreachable.reason.clone());

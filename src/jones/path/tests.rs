@@ -76,6 +76,11 @@ fn a_destination_is_recognized_by_its_path() {
     for (path, kind) in cases {
         assert_eq!(service().destination(path).map(|it| it.kind), Ok(kind), "{path}");
     }
+    let shown = |path| service().destination(path).unwrap().kind.to_string();
+    assert_eq!(shown("/services/pycon/conf"), "(root)");
+    assert_eq!(shown("/services/pycon/conf/a"), "a, without what it inherits");
+    assert_eq!(shown("/services/pycon/pins/r12/a/b"), "a/b, pinned to r12");
+    assert_eq!(shown("/services/pycon/canary/c1"), "(root), canary c1");
     for path in
         ["/services/pycon", "/services/pycon2/views", "/services/other/views/a", "/", "/services/pycon/nodemaps"]
     {

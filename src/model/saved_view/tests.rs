@@ -22,7 +22,9 @@ fn a_view_is_the_same_after_it_was_stored() {
         ("db".into(), Seen::Absent),
         ("x".into(), Seen::Unreadable("no".into())),
     ]);
-    let node = Subject::Node(super::super::node_path::NodePath::parse("/services/web").unwrap());
+    let path = super::super::node_path::NodePath::parse("/services/web").unwrap();
+    let mapped = Subject::Mapped { service: path.clone(), host: "h1".into() };
+    let node = Subject::Node(path);
     let all = [
         (subject("/services/web"), View::Members(Seen::Present(nodes()))),
         (subject("/none"), View::Members(Seen::Absent)),
@@ -30,6 +32,7 @@ fn a_view_is_the_same_after_it_was_stored() {
         (subject("/none/*"), View::Keyed(Seen::Absent)),
         (subject("/closed/*/x"), View::Keyed(Seen::Unreadable("no".into()))),
         (node, View::Node(Seen::Present(b"text"[..].into()))),
+        (mapped, View::Mapped { mapping: None, data: Seen::Present(b"{}"[..].into()) }),
     ];
     let mut saved = SavedViews::default();
     for (subject, view) in &all {

@@ -127,6 +127,7 @@ fn a_plugin_gets_one_line_without_performance_data() {
 #[test]
 fn a_key_that_was_not_read_lately_is_stale() {
     let key = |view_age_s, fresh| KeyStatus {
+        node: None,
         name: "settings".to_owned(),
         registry: "default".to_owned(),
         path: "/config/web".to_owned(),

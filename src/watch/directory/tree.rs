@@ -17,9 +17,9 @@ use crate::log::emit;
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::{Bytes, Members, NodeContent, NodeKind, Reading, Seen, Unreachable, View};
 use crate::text::backup::is_backup;
-use crate::watch::MAX_PATH_BYTES;
 use crate::watch::cache::{Patch, ViewUpdate};
 use crate::watch::dirty::{DirtySet, MemberId};
+use crate::watch::{MAX_PATH_BYTES, mapped_view};
 
 use super::budget::Budget;
 
@@ -132,6 +132,7 @@ impl Tree {
         }
         match subject {
             Subject::Node(_) => linked.all |= is_linked(&top),
+            Subject::Mapped { .. } => {}
             Subject::Members(_) => self.member_folders(&top, None, &mut directories, linked),
             Subject::Keyed { below, .. } => {
                 for (name, mut path) in self.children(&top).filter(|(name, _)| subject.is_key(name)) {
@@ -191,6 +192,7 @@ impl Tree {
     fn read_all(&self, subject: &Subject) -> View {
         let mut budget = Budget::new(subject);
         match subject {
+            Subject::Mapped { .. } => mapped_view(subject),
             Subject::Node(path) => View::Node(match self.node(path) {
                 None => Seen::Absent,
                 Some(Ok(node)) => Seen::Present(node.data),

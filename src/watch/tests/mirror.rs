@@ -159,7 +159,9 @@ impl Received {
 fn line(view: &View) -> String {
     match view {
         View::Members(seen) => seen_line(seen, members_line),
-        View::Node(seen) => seen_line(seen, |bytes| String::from_utf8_lossy(bytes).into_owned()),
+        View::Node(seen) | View::Mapped { data: seen, .. } => {
+            seen_line(seen, |bytes| String::from_utf8_lossy(bytes).into_owned())
+        }
         View::Keyed(seen) => seen_line(seen, |keys| {
             let keys = keys.iter().map(|(key, seen)| match seen {
                 Seen::Present(members) => format!("{key}:({})", members_line(members)),

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::{Bytes, Members, NodeContent, NodeKind, Seen, Unreachable, View};
-use crate::watch::{MAX_SUBJECT_NODES, Node};
+use crate::watch::{MAX_SUBJECT_NODES, Node, mapped_view};
 
 #[cfg(test)]
 mod tests;
@@ -182,6 +182,7 @@ impl Tree {
             Subject::Node(path) => {
                 View::Node(self.0.get(path).map_or(Seen::Absent, |node| Seen::Present(Arc::clone(&node.data))))
             }
+            Subject::Mapped { .. } => mapped_view(subject),
             Subject::Keyed { base, .. } => View::Keyed(self.0.get(base).map_or(Seen::Absent, |node| {
                 let keys = node.children.iter().filter(|name| subject.is_key(name));
                 Seen::Present(keys.map(|key| (Arc::clone(key), self.members(&subject.members_of(key)))).collect())

@@ -381,9 +381,9 @@ fn an_unreadable_view_is_stale_and_a_held_one_is_fresh() {
 
 #[test]
 fn the_data_of_a_key_is_saved() {
-    let key = |format| KeyConfig { name: "app".into(), registry: "default".into(), path: path("/app"), format };
-    let plan = || plan(vec![], vec![key(KeyFormat::Json)], vec![template("a", &["app"], "")]);
     let node = Subject::Node(path("/app"));
+    let key = |format| KeyConfig { name: "app".into(), registry: "default".into(), subject: node.clone(), format };
+    let plan = || plan(vec![], vec![key(KeyFormat::Json)], vec![template("a", &["app"], "")]);
     let data = |text: &str| View::Node(Seen::Present(Arc::from(text.as_bytes())));
     let mut bench = Bench::new(plan());
     bench.reset(&node, data(r#"{"n": 1}"#));

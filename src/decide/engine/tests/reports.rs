@@ -35,7 +35,7 @@ fn about(bench: &Bench) -> Context {
     }
 }
 
-fn explained(bench: &Bench, name: &str) -> String {
+pub fn explained(bench: &Bench, name: &str) -> String {
     explain(&bench.engine.report(bench.now), name, &about(bench)).unwrap()
 }
 
@@ -310,7 +310,7 @@ fn a_key_is_reported() {
     let key = KeyConfig {
         name: Arc::from("settings"),
         registry: Arc::from("default"),
-        path: path("/config/app"),
+        subject: Subject::Node(path("/config/app")),
         format: KeyFormat::Json,
     };
     let mut bench = Bench::new(plan(vec![], vec![key], vec![template("a", &["settings"], "")]));

@@ -430,10 +430,10 @@ fn each_key_is_held_by_itself() {
 
 #[test]
 fn a_key_keeps_its_last_known_good_data() {
-    let config =
-        KeyConfig { name: "app".into(), registry: "default".into(), path: path("/app"), format: KeyFormat::Json };
-    let mut bench = Bench::new(plan(vec![], vec![config], vec![template("a", &["app"], "")]));
     let node = Subject::Node(path("/app"));
+    let config =
+        KeyConfig { name: "app".into(), registry: "default".into(), subject: node.clone(), format: KeyFormat::Json };
+    let mut bench = Bench::new(plan(vec![], vec![config], vec![template("a", &["app"], "")]));
     let data = |text: &str| View::Node(Seen::Present(Arc::from(text.as_bytes())));
     bench.reset(&node, View::Node(Seen::Absent));
     assert!(bench.is_idle());

@@ -9,7 +9,7 @@ use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::{Bytes, Members, Seen, View};
 use crate::watch::cache::ViewUpdate;
 use crate::watch::zookeeper::node_versions::{Parent, ReadResult};
-use crate::watch::{MAX_KEYED_BYTES, MAX_PATH_BYTES, MAX_SUBJECT_NODES};
+use crate::watch::{MAX_KEYED_BYTES, MAX_PATH_BYTES, MAX_SUBJECT_NODES, mapped_view};
 
 use super::collected::Collected;
 use super::{Listing, PIPELINE, ReadError, Reader, node_error, reading, too_many_bytes, too_many_nodes};
@@ -26,6 +26,7 @@ impl Reader {
         let mut collected = Collected::default();
         let view = match subject {
             Subject::Node(path) => View::Node(self.read_node(path).await?),
+            Subject::Mapped { .. } => mapped_view(subject),
             Subject::Members(path) => View::Members(match self.list_top(path, &mut collected).await? {
                 Seen::Absent => Seen::Absent,
                 Seen::Unreadable(reason) => Seen::Unreadable(reason),
