@@ -32,12 +32,14 @@ use tokio::time::Instant;
 use crate::model::node_path::NodePath;
 use crate::model::version::Zxid;
 
+mod acl;
 mod connect;
 mod connection;
 mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod jute;
+mod multi;
 mod protocol;
 mod requests;
 pub mod sasl;
@@ -52,6 +54,7 @@ pub use connect::connect;
 pub use connection::Connection;
 #[cfg(test)]
 pub use jute::{Decoder, Encoder};
+pub use multi::{Done, Operation, Refusal};
 pub use server_error::ServerError;
 #[cfg(test)]
 pub use tests::reply;
@@ -121,6 +124,8 @@ pub struct Stat {
     pub mzxid: Zxid,
     /// The last transaction that changed its list of children.
     pub pzxid: Zxid,
+    /// When its data changed last, in milliseconds since 1970, by the clock of the leader at that time.
+    pub mtime_ms: i64,
     /// How often its data changed.
     pub version: i32,
     /// How often its list of children changed.

@@ -65,7 +65,7 @@ pub async fn prime_chroot(global: &Global, args: PrimeArgs) -> Result<Exit, Fata
         let message = "--acl auth::PERMS needs credentials: use --auth FILE, or -c FILE with `auth` in [registry]";
         return Err(Fatal::new(Exit::Usage, message));
     }
-    let open = Acl { perms: PERMS_ALL, scheme: "world", id: "anyone".to_owned() };
+    let open = Acl { perms: PERMS_ALL, scheme: "world".into(), id: "anyone".to_owned() };
     let acl = if args.acl.is_empty() { vec![open] } else { args.acl };
     let mut created = Vec::new();
     let done = chroot::create(&config, &state, &acl, args.timeout, &mut created).await;
@@ -108,5 +108,5 @@ fn acl(text: &str) -> Result<Acl, String> {
     if perms == 0 {
         return Err("the permissions are missing: letters of cdrwa".to_owned());
     }
-    Ok(Acl { perms, scheme, id: id.to_owned() })
+    Ok(Acl { perms, scheme: scheme.into(), id: id.to_owned() })
 }

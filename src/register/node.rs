@@ -85,7 +85,7 @@ fn curator_id(host: &str, port: u16) -> String {
 /// The access control list of a service's directory and node: as kazoo makes it, open without credentials, else writable
 /// with them and readable by everyone.
 pub fn acl(auth: &[Auth]) -> Vec<Acl> {
-    let anyone = |perms| Acl { perms, scheme: "world", id: "anyone".to_owned() };
+    let anyone = |perms| Acl { perms, scheme: "world".into(), id: "anyone".to_owned() };
     match auth.iter().find_map(owner) {
         Some(owner) => vec![owner, anyone(PERMS_READ)],
         None => open_acl(),
@@ -94,7 +94,7 @@ pub fn acl(auth: &[Auth]) -> Vec<Acl> {
 
 /// The access control list of the nodes above a service's directory.
 pub fn open_acl() -> Vec<Acl> {
-    vec![Acl { perms: PERMS_ALL, scheme: "world", id: "anyone".to_owned() }]
+    vec![Acl { perms: PERMS_ALL, scheme: "world".into(), id: "anyone".to_owned() }]
 }
 
 /// The entry for a credential: the user and, for digest, the hash of user and password
@@ -103,8 +103,8 @@ fn owner(auth: &Auth) -> Option<Acl> {
     let text = std::str::from_utf8(&auth.secret).ok()?;
     let (user, _) = text.split_once(':')?;
     if auth.is_sasl() {
-        return Some(Acl { perms: PERMS_ALL, scheme: "sasl", id: user.to_owned() });
+        return Some(Acl { perms: PERMS_ALL, scheme: "sasl".into(), id: user.to_owned() });
     }
     let hash = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &auth.secret);
-    Some(Acl { perms: PERMS_ALL, scheme: "digest", id: format!("{user}:{}", STANDARD.encode(hash)) })
+    Some(Acl { perms: PERMS_ALL, scheme: "digest".into(), id: format!("{user}:{}", STANDARD.encode(hash)) })
 }

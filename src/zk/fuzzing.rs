@@ -3,6 +3,7 @@
 use super::frame::{Frame, Frames};
 use super::jute::Decoder;
 use super::requests::node_result;
+use super::{acl, multi};
 
 /// Decodes any bytes, in pieces as long as the first byte says.
 ///
@@ -37,6 +38,8 @@ pub fn replies(bytes: &[u8]) {
 fn decode(bytes: &[u8]) {
     let mut results = Decoder(bytes);
     while node_result(&mut results).is_ok() {}
+    _ = multi::results(&mut Decoder(bytes));
+    _ = acl::entries(&mut Decoder(bytes));
     let mut stats = Decoder(bytes);
     while stats.stat().is_ok() {}
     let mut names = Decoder(bytes);

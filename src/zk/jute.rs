@@ -109,12 +109,12 @@ impl<'a> Decoder<'a> {
 
     pub fn stat(&mut self) -> Result<Stat, Malformed> {
         let (czxid, mzxid) = (Zxid(self.long()?), Zxid(self.long()?));
-        let (_ctime, _mtime) = (self.long()?, self.long()?);
+        let (_ctime, mtime_ms) = (self.long()?, self.long()?);
         let (version, cversion, _aversion) = (self.int()?, self.int()?, self.int()?);
         let ephemeral_owner = self.long()?;
         let data_length = usize::try_from(self.int()?).unwrap_or(0);
         let num_children = usize::try_from(self.int()?).unwrap_or(0);
         let pzxid = Zxid(self.long()?);
-        Ok(Stat { czxid, mzxid, pzxid, version, cversion, ephemeral_owner, data_length, num_children })
+        Ok(Stat { czxid, mzxid, pzxid, mtime_ms, version, cversion, ephemeral_owner, data_length, num_children })
     }
 }

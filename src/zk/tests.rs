@@ -308,6 +308,63 @@ async fn a_reply_that_is_too_large_is_skipped_and_the_next_one_is_read() {
 }
 
 #[tokio::test]
+async fn a_transaction_names_the_part_that_failed() {
+    fn part(out: &mut Encoder, op: i32, code: i32) {
+        out.int(op);
+        out.bool(false);
+        out.int(code);
+        if op == -1 {
+            out.int(code);
+        }
+    }
+    let server = server(|mut peer| async move {
+        peer.grant_session(10_000).await;
+        let (xid, op, body) = peer.request().await;
+        assert_eq!((op, Decoder(&body[9..]).text()), (14, Ok("/chroot/a")));
+        let mut out = reply(xid, 6, 0);
+        for code in [0, -103, -2] {
+            part(&mut out, -1, code);
+        }
+        multi_end(&mut out);
+        peer.send(out).await;
+        let (xid, ..) = peer.request().await;
+        let mut out = reply(xid, 7, 0);
+        part(&mut out, 13, 0);
+        part(&mut out, 5, 0);
+        stat(&mut out, 1, 0);
+        part(&mut out, 1, 0);
+        out.bytes(b"/chroot/c-0000000001");
+        multi_end(&mut out);
+        peer.send(out).await;
+        peer.receive().await;
+    })
+    .await;
+    let chroot = NodePath::parse("/chroot").unwrap();
+    let connection =
+        connect(&server, &ConnectRequest { chroot: Some(&chroot), ..REQUEST }, ignore_events()).await.unwrap();
+    let new = NewNode { path: "/c-", data: b"", acl: &[], mode: CreateMode::PersistentSequential };
+    let operations = [
+        Operation::Check { path: "/a", version: 1 },
+        Operation::SetData { path: "/b", data: b"{}", version: 2 },
+        Operation::Create(new),
+    ];
+    let refused = connection.multi(&operations).await.unwrap().value.unwrap();
+    assert_eq!(refused, Err(Refusal { at: 1, error: ServerError::BadVersion }));
+    let done = connection.multi(&operations).await.unwrap();
+    assert_eq!(done.zxid, Zxid(7));
+    let done = done.value.unwrap().unwrap();
+    assert!(matches!(&done[..], [Done::Checked, Done::Set(Stat { version: 3, .. }), Done::Created(_)]), "{done:?}");
+    assert_eq!(done[2], Done::Created("/chroot/c-0000000001".to_owned()));
+}
+
+/// The end of a transaction's reply.
+fn multi_end(out: &mut Encoder) {
+    out.int(-1);
+    out.bool(true);
+    out.int(-1);
+}
+
+#[tokio::test]
 async fn a_malformed_reply_ends_the_connection() {
     async fn lost(answer: impl Fn(i32) -> Encoder + Send + 'static) -> String {
         let server = server(|mut peer| async move {

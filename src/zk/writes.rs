@@ -1,10 +1,13 @@
 //! The requests of a connection that change nodes.
 
+use std::borrow::Cow;
+
 use super::connection::Connection;
-use super::jute::{Decoder, Encoder, Malformed};
-use super::protocol::{OP_CREATE, OP_DELETE, OP_ERROR, OP_MULTI, OP_SET_DATA};
-use super::requests::{call, multi_header};
-use super::{RequestResult, ServerError};
+use super::jute::Encoder;
+use super::multi::Operation;
+use super::protocol::{OP_CREATE, OP_DELETE, OP_SET_DATA};
+use super::requests::call;
+use super::RequestResult;
 
 /// One entry of an access control list (`zookeeper.jute`, `ACL`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +15,7 @@ pub struct Acl {
     /// The permissions (`ZooDefs.Perms`).
     pub perms: i32,
     /// The scheme, such as `world`.
-    pub scheme: &'static str,
+    pub scheme: Cow<'static, str>,
     /// Whom it is for, such as `anyone`.
     pub id: String,
 }
@@ -28,9 +31,11 @@ pub const PERMS_READ: i32 = 1;
 pub enum CreateMode {
     /// Until it is deleted.
     Persistent,
+    /// The same, and the server appends a number of ten digits to its name.
+    PersistentSequential,
     /// Until it is deleted, or the session ends.
     Ephemeral,
-    /// The same, and the server appends a number of ten digits to its name.
+    /// The same as `Ephemeral`, and the server appends a number of ten digits to its name.
     EphemeralSequential,
 }
 
@@ -39,6 +44,7 @@ impl CreateMode {
         match self {
             Self::Persistent => 0,
             Self::Ephemeral => 1,
+            Self::PersistentSequential => 2,
             Self::EphemeralSequential => 3,
         }
     }
@@ -59,16 +65,21 @@ pub struct NewNode<'a> {
 
 impl NewNode<'_> {
     /// `CreateRequest`.
-    fn encode(&self, connection: &Connection, request: &mut Encoder) {
+    pub(super) fn encode(&self, connection: &Connection, request: &mut Encoder) {
         request.bytes(connection.server_path(self.path).as_bytes());
         request.bytes(self.data);
-        request.int(i32::try_from(self.acl.len()).unwrap_or(i32::MAX));
-        for entry in self.acl {
-            request.int(entry.perms);
-            request.bytes(entry.scheme.as_bytes());
-            request.bytes(entry.id.as_bytes());
-        }
+        encode_acl(self.acl, request);
         request.int(self.mode.flags());
+    }
+}
+
+/// A list of `ACL`.
+pub fn encode_acl(acl: &[Acl], request: &mut Encoder) {
+    request.int(i32::try_from(acl.len()).unwrap_or(i32::MAX));
+    for entry in acl {
+        request.int(entry.perms);
+        request.bytes(entry.scheme.as_bytes());
+        request.bytes(entry.id.as_bytes());
     }
 }
 
@@ -89,9 +100,7 @@ impl Connection {
     /// The connection is lost. Then the data may have been set.
     pub async fn set_data(&self, path: &str, data: &[u8], version: i32) -> RequestResult<()> {
         let mut request = Encoder::request(0, OP_SET_DATA);
-        request.bytes(self.server_path(path).as_bytes());
-        request.bytes(data);
-        request.int(version);
+        encode_set_data(self, path, data, version, &mut request);
         call(self, request, |body| body.stat().map(drop)).await
     }
 
@@ -101,7 +110,7 @@ impl Connection {
     /// The connection is lost. Then the node may have been deleted.
     pub async fn delete(&self, path: &str, version: i32) -> RequestResult<()> {
         let mut request = Encoder::request(0, OP_DELETE);
-        self.encode_delete(path, version, &mut request);
+        encode_delete(self, path, version, &mut request);
         call(self, request, |_| Ok(())).await
     }
 
@@ -110,38 +119,21 @@ impl Connection {
     /// # Errors
     /// The connection is lost. Then both or none may have been done.
     pub async fn replace(&self, node: NewNode<'_>, version: i32) -> RequestResult<()> {
-        let mut request = Encoder::request(0, OP_MULTI);
-        multi_header(&mut request, OP_DELETE, false);
-        self.encode_delete(node.path, version, &mut request);
-        multi_header(&mut request, OP_CREATE, false);
-        node.encode(self, &mut request);
-        multi_header(&mut request, -1, true);
-        let reply = call(self, request, transaction_error).await?;
-        Ok(super::Reply { zxid: reply.zxid, value: reply.value.and_then(|error| error.map_or(Ok(()), Err)) })
-    }
-
-    /// `DeleteRequest`.
-    fn encode_delete(&self, path: &str, version: i32, request: &mut Encoder) {
-        request.bytes(self.server_path(path).as_bytes());
-        request.int(version);
+        let reply = self.multi(&[Operation::Delete { path: node.path, version }, Operation::Create(node)]).await?;
+        let value = reply.value.and_then(|done| done.map(drop).map_err(|refusal| refusal.error));
+        Ok(super::Reply { zxid: reply.zxid, value })
     }
 }
 
-/// The error that made a transaction fail, if one did. Each part of a failed transaction has a code: 0 before the part
-/// that failed, and -2 after it.
-fn transaction_error(body: &mut Decoder<'_>) -> Result<Option<ServerError>, Malformed> {
-    let mut found = None;
-    loop {
-        let (op, is_last, _code) = (body.int()?, body.bool()?, body.int()?);
-        match op {
-            _ if is_last => return Ok(found),
-            OP_ERROR => {
-                let error = ServerError::from_code(body.int()?);
-                found = found.or(error.filter(|error| *error != ServerError::Other(-2)));
-            }
-            OP_CREATE => _ = body.text()?,
-            OP_DELETE => {}
-            _ => return Err(Malformed),
-        }
-    }
+/// `DeleteRequest`.
+pub fn encode_delete(connection: &Connection, path: &str, version: i32, request: &mut Encoder) {
+    request.bytes(connection.server_path(path).as_bytes());
+    request.int(version);
+}
+
+/// `SetDataRequest`.
+pub fn encode_set_data(connection: &Connection, path: &str, data: &[u8], version: i32, request: &mut Encoder) {
+    request.bytes(connection.server_path(path).as_bytes());
+    request.bytes(data);
+    request.int(version);
 }

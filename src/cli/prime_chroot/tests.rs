@@ -12,7 +12,7 @@ fn an_acl_is_a_scheme_an_id_and_permissions() {
         ("digest:u:GCLqzu7HVAH8rpOFBgdM7c7N9iU=:cdrwa", 31, "digest", "u:GCLqzu7HVAH8rpOFBgdM7c7N9iU="),
     ] {
         let parsed = acl(text).unwrap();
-        assert_eq!((parsed.perms, parsed.scheme, &*parsed.id), (perms, scheme, id), "{text}");
+        assert_eq!((parsed.perms, &*parsed.scheme, &*parsed.id), (perms, scheme, id), "{text}");
     }
 }
 

@@ -57,7 +57,7 @@ fn each_format_has_the_bytes_of_its_own_writers() {
 #[test]
 fn a_digest_gives_the_node_its_creator_and_leaves_it_readable() {
     let auth = Auth { scheme: "digest".into(), file: "/f".into(), secret: b"username:123456".to_vec() };
-    let entry = |perms, scheme, id: &str| Acl { perms, scheme, id: id.to_owned() };
+    let entry = |perms, scheme: &'static str, id: &str| Acl { perms, scheme: scheme.into(), id: id.to_owned() };
     let wanted = [entry(31, "digest", "username:hVztV0Vx6ihOBILgcurXQljBYTc="), entry(1, "world", "anyone")];
     assert_eq!(acl(&[auth]), wanted);
     assert_eq!(acl(&[]), [entry(31, "world", "anyone")]);
