@@ -25,6 +25,7 @@ mod generate;
 pub mod get;
 mod help;
 mod init;
+mod jones;
 pub mod ls;
 mod migrate;
 mod prime_chroot;
@@ -125,6 +126,9 @@ enum Command {
     Get(get::GetArgs),
     /// List the nodes below a path, and show how each is read as a member
     Ls(ls::LsArgs),
+    /// Show and edit the configuration trees of Jones in ZooKeeper
+    #[command(after_help = help::JONES)]
+    Jones(jones::JonesArgs),
     /// Create the chroot of a ZooKeeper URL, if it is missing
     #[command(after_help = help::PRIME_CHROOT)]
     PrimeChroot(prime_chroot::PrimeArgs),
@@ -249,6 +253,7 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
             let global = Global { registry: args.registry().or(global.registry), ..global };
             prime_chroot::prime_chroot(&global, args).await
         }
+        Command::Jones(args) => jones::jones(&global, args).await,
         Command::Migrate(args) => migrate::migrate(&global, &args),
         Command::Generate(args) => generate::generate(args, Cli::command()),
     };

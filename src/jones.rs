@@ -1,12 +1,19 @@
 //! Jones: configuration with inheritance in ZooKeeper. A service has a tree of environments, each with a `conf` of its
 //! own and a `view`, which is its `conf` over those of its ancestors; `nodemaps` maps hosts to views.
+//!
+//! Everything but [`store`] is pure. [`store`] reads and writes the nodes of a service.
 
+pub mod acl;
+pub mod check;
+pub mod diff;
 pub mod host_view;
 pub mod entry;
 pub mod json;
 pub mod merge;
 pub mod nodemaps;
+pub mod past;
 pub mod path;
 pub mod plan;
 pub mod proposal;
+pub mod store;
 pub mod tree;

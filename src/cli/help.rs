@@ -123,6 +123,26 @@ Exit codes:
    1  a case failed
   78  invalid configuration, templates or cases";
 
+/// For `jones`.
+pub const JONES: &str = "\
+Examples:
+  rosterd jones ls pycon --registry zk://zk1:2181
+  rosterd jones get pycon/parent --trace
+  rosterd jones get pycon locale --host h1
+  rosterd jones set pycon/parent 'locale=\"fr\"' -m 'French by default'
+  rosterd jones edit pycon/parent --try /etc/rosterd/rosterd.toml
+  rosterd jones diff pycon/parent new.json
+  rosterd jones rollback pycon r12
+  rosterd jones check --all
+
+Exit codes:
+   0  done, or nothing to do
+   1  refused by a check, or failed: nothing was written
+   2  something differs (diff, --dry-run --detailed-exitcode)
+   3  somebody else changed the same meanwhile: nothing was written; get: there is no such value
+   4  the registry could not be reached in time
+  64  invalid usage";
+
 /// For `migrate`.
 pub const MIGRATE: &str = "\
 Examples:

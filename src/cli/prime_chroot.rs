@@ -73,7 +73,8 @@ pub async fn prime_chroot(global: &Global, args: PrimeArgs) -> Result<Exit, Fata
     done.map(|()| Exit::Done)
 }
 
-fn credential(file: &Path) -> Result<Auth, Fatal> {
+/// Reads digest credentials.
+pub fn credential(file: &Path) -> Result<Auth, Fatal> {
     Auth::digest(&flags::working_dir().join(file)).map_err(|wrong| {
         let hint = wrong.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
         Fatal::new(Exit::Config, format!("{wrong}{hint}"))
@@ -81,7 +82,7 @@ fn credential(file: &Path) -> Result<Auth, Fatal> {
 }
 
 /// Parses an entry of an access control list, in the form of ZooKeeper's own command line.
-fn acl(text: &str) -> Result<Acl, String> {
+pub fn acl(text: &str) -> Result<Acl, String> {
     let form = "write SCHEME:ID:PERMS, as in world:anyone:r or auth::cdrwa";
     let (scheme, rest) = text.split_once(':').ok_or(form)?;
     let (id, letters) = rest.rsplit_once(':').ok_or(form)?;

@@ -77,7 +77,8 @@ impl Entry {
             put("also", Json::Array(others));
         }
         let path = |path: &Option<String>| path.as_deref().map_or(Json::Null, Json::from);
-        let hosts = self.nodemaps.iter().map(|(host, (from, to))| (host.clone(), Json::Array(vec![path(from), path(to)])));
+        let hosts =
+            self.nodemaps.iter().map(|(host, (from, to))| (host.clone(), Json::Array(vec![path(from), path(to)])));
         put("nodemaps", Json::Object(hosts.collect()));
         let views = self.views.iter().map(|(env, hash)| (env.clone(), hash.as_str().into()));
         put("views", Json::Object(views.collect()));

@@ -267,7 +267,9 @@ fn write_text(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
 
 /// A string for people: only what does not print is escaped.
 fn readable(text: &str) -> String {
-    let is_plain = |c: char| !c.is_control() && !('\u{200b}'..='\u{202e}').contains(&c) && !matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let is_plain = |c: char| {
+        !c.is_control() && !('\u{200b}'..='\u{202e}').contains(&c) && !matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

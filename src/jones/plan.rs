@@ -93,6 +93,18 @@ impl Plan {
         }
     }
 
+    /// Leaves the views to later transactions, and creates a node that says so. The confs are those of one transaction.
+    pub fn stage(&mut self, pending: NodePath) {
+        let views: BTreeSet<&str> = self.entry.views.keys().map(String::as_str).collect();
+        let is_view = |path: &NodePath| {
+            let segments: Vec<&str> = path.as_str().splitn(5, '/').collect();
+            matches!(&segments[..], ["", "services", _, "views", rest @ ..] if views.contains(rest.first().copied().unwrap_or_default()))
+        };
+        self.steps.retain(|step| !matches!(step, Step::Create(path, _) | Step::Set(path, ..) if is_view(path)));
+        let data = self.entry.id.clone().into_bytes();
+        self.steps.push(Step::Create(pending, data));
+    }
+
     /// Sets the pins and canaries of hosts that came from a changed view to the bytes that they have. A Python client
     /// still watches the view that it read before, and takes what it becomes; this makes it read its pin again.
     fn touch_frozen(&mut self, tree: &Tree, change: &Change) {
@@ -141,8 +153,13 @@ struct Planner<'a> {
     entry: Entry,
 }
 
-static NO_CHANGE: Change =
-    Change { confs: BTreeMap::new(), hosts: BTreeMap::new(), nodes: BTreeMap::new(), needed: Vec::new() };
+static NO_CHANGE: Change = Change {
+    confs: BTreeMap::new(),
+    hosts: BTreeMap::new(),
+    nodes: BTreeMap::new(),
+    needed: Vec::new(),
+    encoding: None,
+};
 
 impl<'a> Planner<'a> {
     fn empty(tree: &'a Tree) -> Self {
@@ -160,7 +177,8 @@ impl<'a> Planner<'a> {
         let (tree, change) = (self.tree, self.change);
         let service = &tree.service;
         let is_changed = |env: &Env| change.confs.contains_key(env);
-        let ancestors: BTreeSet<Env> = change.confs.keys().flat_map(Env::lineage).filter(|env| !is_changed(env)).collect();
+        let ancestors: BTreeSet<Env> =
+            change.confs.keys().flat_map(Env::lineage).filter(|env| !is_changed(env)).collect();
         // A new environment gives its parent another version, without another content. A writer that has not seen the
         // new environment then fails, instead of leaving its view stale.
         let parents: BTreeSet<Env> = change
@@ -276,9 +294,10 @@ impl<'a> Planner<'a> {
         }
         let path = tree.service.nodemaps();
         let mut hosts = BTreeMap::new();
-        if !change.hosts.is_empty() {
+        if !change.hosts.is_empty() || change.encoding.is_some() {
             let node = tree.nodemaps.as_ref().map_err(|why| format!("{path} cannot be used: {why}"))?;
             let mut maps = node.maps.clone();
+            maps.encoding = change.encoding.or(maps.encoding);
             for (host, wanted) in &change.hosts {
                 let before = match wanted {
                     Some(path) => maps.hosts.insert(host.clone(), path.clone()),

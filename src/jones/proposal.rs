@@ -7,6 +7,7 @@ use crate::model::node_path::NodePath;
 
 use super::json::{Json, Object};
 use super::merge::{Conflict, merge};
+use super::nodemaps::Encoding;
 use super::path::Env;
 use super::tree::Tree;
 
@@ -53,6 +54,8 @@ pub struct Proposal {
     pub hosts: BTreeMap<String, HostEdit>,
     /// Other nodes: pins, canaries and their records. `None` deletes a node.
     pub nodes: BTreeMap<NodePath, Option<Vec<u8>>>,
+    /// The encoding of the associations, if it is to become another one.
+    pub encoding: Option<Encoding>,
 }
 
 /// What is to become of the `conf` of an environment.
@@ -77,12 +80,14 @@ pub struct Change {
     pub nodes: BTreeMap<NodePath, Option<Vec<u8>>>,
     /// Environments that must exist.
     pub needed: Vec<Env>,
+    /// The new encoding of the associations.
+    pub encoding: Option<Encoding>,
 }
 
 impl Change {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.confs.is_empty() && self.hosts.is_empty() && self.nodes.is_empty()
+        self.confs.is_empty() && self.hosts.is_empty() && self.nodes.is_empty() && self.encoding.is_none()
     }
 }
 
@@ -92,7 +97,9 @@ impl Proposal {
     /// # Errors
     /// A key or host that somebody else has changed, with both values; or an environment that exists or is missing.
     pub fn rebase(&self, tree: &Tree) -> Result<Change, Refused> {
-        let mut change = Change { nodes: self.nodes.clone(), ..Change::default() };
+        let is_so = tree.nodemaps.as_ref().is_ok_and(|node| node.maps.encoding == self.encoding);
+        let encoding = self.encoding.filter(|_| !is_so);
+        let mut change = Change { nodes: self.nodes.clone(), encoding, ..Change::default() };
         for (env, edit) in &self.confs {
             if let Some(wanted) = edit.rebase(tree, env)? {
                 change.confs.insert(env.clone(), wanted);
@@ -142,9 +149,8 @@ impl ConfEdit {
             }
             (Some(_), Some(_), None) => Err(Refused::Changed(format!("{name}: the environment was deleted meanwhile"))),
             (Some(base), Some(wanted), Some(object)) => {
-                let merged = merge(base, wanted, &object).map_err(|found| {
-                    Refused::Changed(conflict_text(&name, &found))
-                })?;
+                let merged =
+                    merge(base, wanted, &object).map_err(|found| Refused::Changed(conflict_text(&name, &found)))?;
                 let is_broken = now.is_some_and(|node| node.object.is_err());
                 Ok((merged != object || is_broken).then_some(Wanted::Set(merged)))
             }

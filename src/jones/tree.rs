@@ -135,10 +135,7 @@ impl Tree {
 ///
 /// # Errors
 /// One of them is not an object.
-pub fn fold<'a>(
-    env: &Env,
-    conf: impl Fn(&Env) -> Option<&'a Result<Object, String>>,
-) -> Result<Object, NotAnObject> {
+pub fn fold<'a>(env: &Env, conf: impl Fn(&Env) -> Option<&'a Result<Object, String>>) -> Result<Object, NotAnObject> {
     let mut folded = Object::new();
     for env in env.lineage() {
         match conf(&env) {

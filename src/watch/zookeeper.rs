@@ -38,6 +38,7 @@ pub use servers::ensemble::any as any_ensemble;
 
 mod checks;
 pub mod chroot;
+pub mod command;
 mod connect;
 mod dirty_tracker;
 mod follower;

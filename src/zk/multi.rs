@@ -37,16 +37,6 @@ pub enum Operation<'a> {
     },
 }
 
-impl Operation<'_> {
-    /// The path that it names, within the chroot.
-    pub fn path(&self) -> &str {
-        match self {
-            Self::Check { path, .. } | Self::SetData { path, .. } | Self::Delete { path, .. } => path,
-            Self::Create(node) => node.path,
-        }
-    }
-}
-
 /// What one part of a transaction did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {

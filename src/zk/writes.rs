@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::RequestResult;
 use super::connection::Connection;
 use super::jute::Encoder;
 use super::multi::Operation;
 use super::protocol::{OP_CREATE, OP_DELETE, OP_SET_DATA};
 use super::requests::call;
-use super::RequestResult;
 
 /// One entry of an access control list (`zookeeper.jute`, `ACL`).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,11 +20,7 @@ fn an_entry_is_read_as_it_was_written() {
                 after: Some(object(r#"{"a": 2}"#)),
             },
             EnvChange { env: Env::ROOT, before: None, after: Some(Object::new()) },
-            EnvChange {
-                env: Env::parse("x/y").unwrap(),
-                before: Some(Before { version: 0, conf: None }),
-                after: None,
-            },
+            EnvChange { env: Env::parse("x/y").unwrap(), before: Some(Before { version: 0, conf: None }), after: None },
         ],
         nodemaps: [("h1".to_owned(), (None, Some("/services/s/views".to_owned())))].into_iter().collect(),
         views: [(String::new(), "ab".to_owned())].into_iter().collect(),

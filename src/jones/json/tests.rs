@@ -64,7 +64,8 @@ fn what_is_not_finite_json_is_refused_with_its_reason() {
 
 #[test]
 fn a_person_reads_an_entry_a_line_sorted_by_key() {
-    let text = parsed("{\"b\": {\"y\": [1, 2], \"x\": {}}, \"a\": \"\\u00e9\\u202e\\n\", \"c\": [{\"d\": 1}, 2]}").pretty();
+    let text =
+        parsed("{\"b\": {\"y\": [1, 2], \"x\": {}}, \"a\": \"\\u00e9\\u202e\\n\", \"c\": [{\"d\": 1}, 2]}").pretty();
     let wanted = r#"{
   "a": "é\u202e\n",
   "b": {

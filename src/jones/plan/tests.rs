@@ -281,6 +281,11 @@ fn check(nodes: &Nodes, model: &BTreeMap<&str, BTreeMap<String, i64>>) {
 
 fn edits() -> impl proptest::strategy::Strategy<Value = RandomEdit> {
     use proptest::prelude::*;
-    (0..ENVS.len(), 0u8..4, 0i64..4, 0u8..8, 0usize..4)
-        .prop_map(|(env, key, value, kind, lag)| RandomEdit { env, key, value, kind, lag })
+    (0..ENVS.len(), 0u8..4, 0i64..4, 0u8..8, 0usize..4).prop_map(|(env, key, value, kind, lag)| RandomEdit {
+        env,
+        key,
+        value,
+        kind,
+        lag,
+    })
 }

@@ -29,7 +29,13 @@ fn a_proposal_is_merged_with_what_is_there_now() {
         (&nodes, Some(r#"{"a": 1, "b": 2}"#), Some(r#"{"a": 1, "b": 2}"#), None, "nothing"),
         (&nodes, Some(r#"{"a": 1}"#), Some(r#"{"a": 9}"#), Some(0), r#"set {"b": 2, "a": 9}"#),
         (&nodes, Some(r#"{"a": 1}"#), Some(r#"{"a": 9}"#), Some(3), "changed: s/eu: it has version 0, not version 3"),
-        (&nodes, Some(r#"{"a": 0}"#), Some(r#"{"a": 9}"#), None, "changed: s/eu was changed by somebody else meanwhile:\n  a: it was 0; now 1; this change has 9"),
+        (
+            &nodes,
+            Some(r#"{"a": 0}"#),
+            Some(r#"{"a": 9}"#),
+            None,
+            "changed: s/eu was changed by somebody else meanwhile:\n  a: it was 0; now 1; this change has 9",
+        ),
         (&nodes, None, Some("{}"), None, "check: s/eu: the environment exists already"),
         (&nodes, Some(r#"{"a": 1, "b": 2}"#), None, None, "delete"),
         (&nodes, Some(r#"{"a": 1}"#), None, None, "changed: s/eu: it was changed meanwhile, so it is not deleted"),
@@ -62,5 +68,7 @@ fn a_host_that_somebody_else_moved_is_a_conflict() {
     nodes.put("/services/s/nodemaps", r#"{"h1": "/services/s/views"}"#);
     assert!(proposal(None, Some("/services/s/views")).rebase(&nodes.tree()).unwrap().is_empty(), "it is so already");
     let moved = proposal(None, Some("/services/s/views/eu")).rebase(&nodes.tree()).unwrap_err();
-    assert!(matches!(&moved, Refused::Changed(why) if why.contains("host h1: it was associated with /services/s/views")));
+    assert!(
+        matches!(&moved, Refused::Changed(why) if why.contains("host h1: it was associated with /services/s/views"))
+    );
 }

@@ -65,7 +65,8 @@ impl Nodes {
         };
         let envs: BTreeMap<Env, EnvNodes> = below("conf").into_iter().filter_map(nodes).collect();
         let orphans = below("views").into_iter().filter(|env| !envs.contains_key(env)).collect();
-        let frozen = |path: &&String| ["pins", "canary"].iter().any(|dir| path.starts_with(&format!("/services/s/{dir}/")));
+        let frozen =
+            |path: &&String| ["pins", "canary"].iter().any(|dir| path.starts_with(&format!("/services/s/{dir}/")));
         Tree {
             nodemaps: match self.node(service.nodemaps().as_str()) {
                 Some(node) => NodeMaps::parse(&node.data).map(|maps| MapsNode { stat: Some(node.stat), maps }),

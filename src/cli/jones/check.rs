@@ -1,0 +1,203 @@
+//! `check`: what is wrong with the nodes of services, and its repair.
+
+use clap::Args;
+
+use crate::cli::agent_commands::print;
+use crate::error::{Exit, Fatal};
+use crate::jones::acl;
+use crate::jones::check::{Finding, findings, unused_views};
+use crate::jones::path::{Env, Service};
+use crate::jones::tree::Tree;
+use crate::log::plain;
+use crate::model::node_path::NodePath;
+
+use super::common::{Context, ask, say, service};
+use super::history::outside;
+use super::service::all;
+
+/// The command line of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The services
+    #[arg(value_parser = service, required_unless_present = "all")]
+    services: Vec<Service>,
+    /// All services, and nodes that Jones left in other directories below /services
+    #[arg(long, conflicts_with = "services")]
+    all: bool,
+    /// Write views that are stale, empty or missing, and delete views without an environment that no host reads
+    #[arg(long)]
+    repair: bool,
+    /// With --repair: also delete what Jones left in other directories below /services
+    #[arg(long, requires = "repair", requires = "all")]
+    strays: bool,
+    /// Repair without asking
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// A node that Jones created in a directory of something else, or a service that nobody wanted.
+struct Stray {
+    /// The nodes to delete, those below others first.
+    paths: Vec<NodePath>,
+    text: String,
+}
+
+/// Runs `check`. Returns 1 if something is wrong that was not repaired.
+pub async fn check(context: &mut Context<'_>, args: CheckArgs) -> Result<Exit, Fatal> {
+    let services = if args.all { all_with_halves(context).await? } else { args.services.clone() };
+    let mut wrong = Vec::new();
+    for service in &services {
+        match look(context, service).await {
+            Ok(found) => wrong.extend(found.into_iter().map(|finding| (service.clone(), finding))),
+            Err(fatal) if fatal.exit == Exit::Failed => {
+                let finding = Finding { text: fatal.message, is_repairable: false };
+                wrong.push((service.clone(), finding));
+            }
+            Err(fatal) => return Err(fatal),
+        }
+    }
+    let strays = if args.all { strays(context).await? } else { Vec::new() };
+    let texts = wrong.iter().map(|(_, finding)| &finding.text).chain(strays.iter().map(|stray| &stray.text));
+    print(&texts.map(|text| plain(text).into_owned() + "\n").collect::<String>())?;
+    let mut left = wrong.iter().filter(|(_, finding)| !finding.is_repairable).count();
+    let mut repairable: Vec<Service> =
+        wrong.into_iter().filter(|(_, finding)| finding.is_repairable).map(|(service, _)| service).collect();
+    repairable.dedup();
+    let has_work = !repairable.is_empty() || (args.strays && !strays.is_empty());
+    if args.repair && has_work {
+        if !args.yes && !ask("Repair what can be repaired?").await? {
+            return Err(Fatal::new(Exit::Failed, "nothing was written"));
+        }
+        for service in &repairable {
+            repair(context, service).await?;
+        }
+        if args.strays {
+            for stray in &strays {
+                context.store.delete_unchanged(&stray.paths).await?;
+                say(&format!("deleted {}", stray.paths.iter().map(NodePath::as_str).collect::<Vec<_>>().join(", ")));
+            }
+        } else {
+            left += strays.len();
+        }
+    } else {
+        left += repairable.len() + strays.len();
+    }
+    if left == 0 {
+        say(&format!("{} services checked: nothing is wrong", services.len()));
+    }
+    Ok(if left == 0 { Exit::Done } else { Exit::Failed })
+}
+
+/// The services of Jones, with those that lack some of their nodes.
+async fn all_with_halves(context: &mut Context<'_>) -> Result<Vec<Service>, Fatal> {
+    let mut services = all(context).await?;
+    for name in context.store.services().await? {
+        let Ok(service) = Service::parse(&name) else { continue };
+        let below = context.store.children(&service.path()).await?;
+        let is_half = !below.iter().any(|name| name == "conf") && below.iter().any(|name| name == "views");
+        if is_half && !services.contains(&service) {
+            services.push(service);
+        }
+    }
+    services.sort();
+    Ok(services)
+}
+
+async fn look(context: &mut Context<'_>, service: &Service) -> Result<Vec<Finding>, Fatal> {
+    let tree = context.store.any_tree(service).await?;
+    if tree.envs.is_empty() && tree.orphans.is_empty() {
+        return Err(Fatal::new(Exit::Failed, format!("there is no service {service}")));
+    }
+    let mut found = findings(&tree);
+    if context.store.is_pending(&tree) {
+        let text = format!("{service}: a staged change was not finished");
+        found.insert(0, Finding { text, is_repairable: true });
+    }
+    found.extend(access(context, &tree).await?);
+    let history = context.store.history(service).await?;
+    for changed in outside(&tree, &history) {
+        // It is no fault: Jones writes no history.
+        say(&changed.text(service));
+    }
+    if history.is_empty() {
+        say(&format!("{service}: no history yet; begin one with `rosterd jones adopt {service}`"));
+    }
+    Ok(found)
+}
+
+/// Masked access control lists, and those that differ from that of the environment above.
+async fn access(context: &mut Context<'_>, tree: &Tree) -> Result<Vec<Finding>, Fatal> {
+    let lists = context.store.lists(tree).await?;
+    let mut found = Vec::new();
+    let masked = lists.iter().filter(|(_, list)| acl::is_masked(list)).map(|(path, _)| path);
+    if let Some(path) = masked.into_iter().next() {
+        say(&format!("{path}: its ACL is masked for these credentials, so they cannot create environments"));
+    }
+    let sorted = |path: &NodePath| {
+        let mut list = lists.get(path)?.clone();
+        list.sort_by(|one, other| (&one.scheme, &one.id, one.perms).cmp(&(&other.scheme, &other.id, other.perms)));
+        Some(list)
+    };
+    for env in tree.envs.keys() {
+        let Some(above) = env.parent() else { continue };
+        let (own, parent) = (sorted(&tree.service.conf(env)), sorted(&tree.service.conf(&above)));
+        if let (Some(own), Some(parent)) = (own, parent)
+            && own != parent
+        {
+            let path = tree.service.conf(env);
+            let text = format!(
+                "{path}: its ACL is not that of its parent: {}, not {}; if that is not wanted: rosterd jones acl {} --grant",
+                acl::text(&own),
+                acl::text(&parent),
+                tree.service
+            );
+            found.push(Finding { text, is_repairable: false });
+        }
+    }
+    Ok(found)
+}
+
+async fn repair(context: &mut Context<'_>, service: &Service) -> Result<(), Fatal> {
+    context.store.finish_pending(service).await?;
+    let written = context.store.repair(service, &Env::ROOT).await?;
+    let tree = context.store.any_tree(service).await?;
+    let unused: Vec<NodePath> = unused_views(&tree).iter().map(|env| service.view(env)).collect();
+    context.store.delete_unchanged(&unused).await?;
+    let mut done = vec![format!("{written} views written")];
+    if !unused.is_empty() {
+        done.push(format!("{} views deleted", unused.len()));
+    }
+    if tree.nodemaps.as_ref().is_ok_and(|node| node.stat.is_none()) {
+        context.store.create_like(&service.nodemaps(), &service.conf(&Env::ROOT)).await?;
+        done.push("nodemaps created".to_owned());
+    }
+    say(&format!("{service}: {}", done.join(", ")));
+    Ok(())
+}
+
+/// What Jones leaves where it only showed a page: `nodemaps` in the directories of service discovery, and services by
+/// typing errors.
+async fn strays(context: &mut Context<'_>) -> Result<Vec<Stray>, Fatal> {
+    let mut found = Vec::new();
+    for name in context.store.services().await? {
+        let Ok(service) = Service::parse(&name) else { continue };
+        let below = context.store.children(&service.path()).await?;
+        let has = |name: &str| below.iter().any(|other| other == name);
+        if !has("nodemaps") || has("conf") || has("views") {
+            continue;
+        }
+        let nodemaps = service.nodemaps();
+        if !context.store.is_bare(&nodemaps).await? {
+            continue;
+        }
+        if below.len() == 1 && context.store.has_no_data(&service.path()).await? {
+            let text =
+                format!("{}: an empty service, as Jones creates it when a page of that name is opened", service.path());
+            found.push(Stray { paths: vec![nodemaps, service.path()], text });
+        } else {
+            let text = format!("{nodemaps}: Jones created it in a directory that is not one of its services");
+            found.push(Stray { paths: vec![nodemaps], text });
+        }
+    }
+    Ok(found)
+}

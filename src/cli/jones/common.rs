@@ -1,0 +1,204 @@
+//! What the commands of `jones` have in common: their targets, the options of a write, and the review before it.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+
+use crate::cli::agent_commands::print;
+use crate::cli::prime_chroot::credential;
+use crate::cli::{Global, set};
+use crate::error::{Exit, Fatal};
+use crate::jones::diff;
+use crate::jones::entry::Entry;
+use crate::jones::path::{Env, Service};
+use crate::jones::plan::Plan;
+use crate::jones::proposal::Proposal;
+use crate::jones::store::Store;
+use crate::jones::store::write::{Publication, Published};
+use crate::jones::tree::Tree;
+use crate::load::host;
+use crate::text::time::utc;
+
+/// A service and an environment of it: `S` or `S/ENV`.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The service.
+    pub service: Service,
+    /// The environment; the root one for `S`.
+    pub env: Env,
+}
+
+/// Parses `S` or `S/ENV`.
+pub fn target(text: &str) -> Result<Target, String> {
+    let (name, env) = text.split_once('/').unwrap_or((text, ""));
+    if text.ends_with('/') {
+        return Err("write SERVICE or SERVICE/ENVIRONMENT, without a slash at the end".to_owned());
+    }
+    let env = Env::parse(env).map_err(|why| why.to_string())?;
+    Ok(Target { service: service(name)?, env })
+}
+
+/// Parses the name of a service.
+pub fn service(text: &str) -> Result<Service, String> {
+    Service::parse(text).map_err(|why| why.to_string())
+}
+
+/// Parses the name of a host.
+pub fn host(text: &str) -> Result<String, String> {
+    // Its pin is recorded in a node of its name.
+    let name = Service::parse(text).map_err(|why| why.to_string())?;
+    if text.contains(char::is_whitespace) {
+        return Err("a host name has no spaces".to_owned());
+    }
+    Ok(name.as_str().to_owned())
+}
+
+/// Parses `17` or `r17`.
+pub fn revision(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix('r').unwrap_or(text);
+    digits.parse().map_err(|_| "write the number of a revision, as in r17: rosterd jones history".to_owned())
+}
+
+/// The options of every command that writes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WriteOptions {
+    /// The reason, which is kept in the history
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// Write without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would change, and write nothing
+    #[arg(long, visible_alias = "noop")]
+    pub dry_run: bool,
+    /// With --dry-run: exit with code 2 if something would change
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// First render the templates of this rosterd.toml with the new views, and run their check_cmd. Repeatable
+    #[arg(long = "try", value_name = "CONFIG")]
+    pub trials: Vec<PathBuf>,
+    /// Write a change that is too large for one transaction in several
+    #[arg(long)]
+    pub staged: bool,
+}
+
+/// What a command works with.
+pub struct Context<'a> {
+    /// The options of every command of rosterd.
+    pub global: &'a Global,
+    /// The services.
+    pub store: Store,
+}
+
+impl<'a> Context<'a> {
+    /// Nothing is contacted yet.
+    ///
+    /// # Errors
+    /// No ZooKeeper is configured, or the credentials cannot be read.
+    pub fn open(global: &'a Global, auth: Option<PathBuf>, timeout: Duration) -> Result<Self, Fatal> {
+        let (mut config, state) = global.registry_config()?;
+        if let Some(file) = auth.or_else(|| set("ROSTERD_AUTH").map(PathBuf::from)) {
+            config.auth.push(credential(&file)?);
+        }
+        Ok(Self { global, store: Store::new(&config, &state, timeout)? })
+    }
+
+    /// Publishes a change of a service that was read as `tree`.
+    ///
+    /// # Errors
+    /// It is refused, conflicts with what somebody else has written, or the registry is not reached.
+    pub async fn submit(
+        &mut self,
+        tree: Tree,
+        proposal: Proposal,
+        op: &str,
+        options: &WriteOptions,
+    ) -> Result<Exit, Fatal> {
+        let service = tree.service.clone();
+        let publication = Publication { proposal, entry: entry(op, options), staged: options.staged };
+        let mut reviewer = Reviewer { options, shown: None };
+        let published = self.store.publish(tree, &publication, async |tree, plan| reviewer.review(tree, plan).await);
+        let published = published.await?;
+        match published {
+            Published::Done { revision, .. } => {
+                say(&format!("{service}: published as r{revision}"));
+                Ok(Exit::Done)
+            }
+            Published::Nothing => {
+                say(&format!("{service}: nothing to change"));
+                Ok(Exit::Done)
+            }
+            Published::Declined if options.dry_run => {
+                Ok(if options.detailed_exitcode { Exit::Differs } else { Exit::Done })
+            }
+            Published::Declined => Err(Fatal::new(Exit::Failed, "nothing was written")),
+        }
+    }
+}
+
+/// The beginning of an entry: who, when, why.
+pub fn entry(op: &str, options: &WriteOptions) -> Entry {
+    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(set);
+    let user = user.map_or_else(|| nix::unistd::Uid::current().to_string(), |user| user.to_string_lossy().into_owned());
+    Entry {
+        op: op.to_owned(),
+        author: format!("{user}@{}", host::name()),
+        via: "rosterd jones".to_owned(),
+        comment: options.message.clone().unwrap_or_default(),
+        at: utc(SystemTime::now()),
+        id: format!("{:016x}", fastrand::u64(..)),
+        ..Entry::default()
+    }
+}
+
+/// Shows a change, and asks for it.
+struct Reviewer<'a> {
+    options: &'a WriteOptions,
+    /// What was shown last.
+    shown: Option<String>,
+}
+
+impl Reviewer<'_> {
+    async fn review(&mut self, tree: &Tree, plan: &Plan) -> Result<bool, Fatal> {
+        let text = diff::text(&tree.service, plan);
+        let is_first = self.shown.is_none();
+        if self.shown.as_ref() != Some(&text) {
+            if !is_first {
+                say("somebody else changed other keys meanwhile; both changes are kept:");
+            }
+            print(&text)?;
+        }
+        self.shown = Some(text);
+        if self.options.dry_run {
+            return Ok(false);
+        }
+        // What was confirmed once stays so: only the other writer's keys are new.
+        if is_first && !self.options.yes { ask("Publish this change?").await } else { Ok(true) }
+    }
+}
+
+/// Asks a person at the terminal.
+///
+/// # Errors
+/// There is no terminal.
+pub async fn ask(question: &str) -> Result<bool, Fatal> {
+    if !io::stdin().is_terminal() {
+        let message = "nothing was written: standard input is not a terminal to ask at; add --yes to write";
+        return Err(Fatal::new(Exit::Usage, message));
+    }
+    let question = format!("{question} [y/N] ");
+    let asking = tokio::task::spawn_blocking(move || {
+        let _ = io::stderr().write_all(question.as_bytes());
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    });
+    Ok(asking.await.unwrap_or(false))
+}
+
+/// A note for a person.
+pub fn say(text: &str) {
+    crate::cli::get::say(text);
+}

@@ -1,0 +1,224 @@
+//! `history`, `show` and `rollback`: the revisions of a service.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+
+use crate::cli::agent_commands::print;
+use crate::error::{Exit, Fatal};
+use crate::jones::diff::{hunks, listed, name};
+use crate::jones::entry::{Entry, EnvChange};
+use crate::jones::json::Object;
+use crate::jones::past;
+use crate::jones::path::{Env, Service};
+use crate::jones::proposal::{ConfEdit, Proposal};
+use crate::jones::store::history::Recorded;
+use crate::jones::tree::Tree;
+use crate::log::plain;
+use crate::model::version::Zxid;
+use crate::text::time::utc;
+
+use super::common::{Context, Target, WriteOptions, revision, say, service, target};
+use super::view::table;
+
+/// The command line of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// SERVICE, or SERVICE/ENVIRONMENT for the revisions of one environment
+    #[arg(value_parser = target)]
+    target: Target,
+    /// Only the newest N
+    #[arg(short = 'n', long, value_name = "N")]
+    last: Option<usize>,
+}
+
+/// The command line of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// SERVICE
+    #[arg(value_parser = service)]
+    service: Service,
+    /// The revision
+    #[arg(value_name = "REV", value_parser = revision)]
+    revision: u64,
+}
+
+/// The command line of `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// SERVICE
+    #[arg(value_parser = service)]
+    service: Service,
+    /// The revision whose content is wanted
+    #[arg(value_name = "REV", value_parser = revision)]
+    revision: u64,
+    /// Only this environment [default: all]
+    #[arg(long, value_name = "ENVIRONMENT", value_parser = env)]
+    env: Option<Env>,
+    #[command(flatten)]
+    write: WriteOptions,
+}
+
+fn env(text: &str) -> Result<Env, String> {
+    Env::parse(text).map_err(|why| why.to_string())
+}
+
+/// A `conf` that was changed by somebody who writes no history.
+pub struct Outside {
+    /// The environment.
+    pub env: Env,
+    /// What the history has for it.
+    pub recorded: Option<Object>,
+    zxid: Zxid,
+    mtime_ms: i64,
+}
+
+impl Outside {
+    /// A line for people.
+    pub fn text(&self, service: &Service) -> String {
+        let shown = name(service, &self.env);
+        let at = u64::try_from(self.mtime_ms).map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
+        let at = at.map_or_else(|_| "an unknown time".to_owned(), utc);
+        format!("{shown}: changed outside of the history at {at}, zxid {:#x}", self.zxid.0)
+    }
+}
+
+/// The environments that were changed after the last entry on them, by no transaction with an entry.
+pub fn outside(tree: &Tree, history: &BTreeMap<u64, Recorded>) -> Vec<Outside> {
+    let Some(oldest) = history.values().map(|recorded| recorded.stat.czxid).min() else { return Vec::new() };
+    let mut found = Vec::new();
+    for (env, nodes) in &tree.envs {
+        let zxid = nodes.conf.stat.mzxid;
+        let is_recorded = history.values().any(|recorded| recorded.stat.czxid == zxid);
+        let change = |recorded: &Recorded| {
+            recorded.entry.as_ref().ok()?.changes.iter().find(|change| change.env == *env).cloned()
+        };
+        let newest = history.values().rev().find_map(|recorded| Some((recorded.stat.czxid, change(recorded)?)));
+        let since = newest.as_ref().map_or(oldest, |(czxid, _)| *czxid);
+        let recorded = newest.and_then(|(_, change)| change.after);
+        let is_same = recorded.is_some() && recorded.as_ref() == nodes.conf.object.as_ref().ok();
+        if zxid > since && !is_recorded && !is_same {
+            found.push(Outside { env: env.clone(), recorded, zxid, mtime_ms: nodes.conf.stat.mtime_ms });
+        }
+    }
+    found
+}
+
+/// Runs `history`.
+pub async fn history(context: &mut Context<'_>, args: HistoryArgs) -> Result<Exit, Fatal> {
+    let Target { service, env } = &args.target;
+    let tree = context.store.any_tree(service).await?;
+    let history = context.store.history(service).await?;
+    if history.is_empty() {
+        say(&format!("{service} has no history yet; begin one with `rosterd jones adopt {service}`"));
+        return Ok(Exit::Done);
+    }
+    let changed = outside(&tree, &history);
+    for found in changed.iter().filter(|found| found.env.is_within(env)) {
+        print(&format!("{}\n", plain(&found.text(service))))?;
+    }
+    let is_wanted = |recorded: &Recorded| match &recorded.entry {
+        Ok(entry) => env.is_root() || entry.concerns(env),
+        Err(_) => env.is_root(),
+    };
+    let wanted = history.iter().rev().filter(|(_, recorded)| is_wanted(recorded));
+    let rows: Vec<Vec<String>> =
+        wanted.take(args.last.unwrap_or(usize::MAX)).map(|(number, it)| row(*number, it)).collect();
+    print(&table(&rows))?;
+    Ok(Exit::Done)
+}
+
+fn row(number: u64, recorded: &Recorded) -> Vec<String> {
+    match &recorded.entry {
+        Ok(entry) => vec![
+            format!("r{number}"),
+            entry.at.clone(),
+            entry.author.clone(),
+            format!("{} {}", entry.op, subject(entry)),
+            entry.comment.clone(),
+        ],
+        Err(why) => vec![format!("r{number}"), format!("not an entry: {why}")],
+    }
+}
+
+/// What an entry changed, in a few words.
+fn subject(entry: &Entry) -> String {
+    let show = |env: &Env| if env.is_root() { "(root)".to_owned() } else { env.to_string() };
+    let envs: Vec<String> = entry.changes.iter().map(|change| show(&change.env)).collect();
+    let hosts: Vec<&String> = entry.nodemaps.keys().collect();
+    [listed(&envs), listed(&hosts)].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// Runs `show`.
+pub async fn show(context: &mut Context<'_>, args: ShowArgs) -> Result<Exit, Fatal> {
+    let history = context.store.history(&args.service).await?;
+    let Some(recorded) = history.get(&args.revision) else {
+        let known = match (history.keys().next(), history.keys().next_back()) {
+            (Some(first), Some(last)) => format!("the history has r{first} to r{last}"),
+            _ => "there is no history yet".to_owned(),
+        };
+        let message = format!("{}: there is no revision r{}: {known}", args.service, args.revision);
+        return Err(Fatal::new(Exit::Failed, message));
+    };
+    let failed = |why: &String| Fatal::new(Exit::Failed, format!("r{} is not an entry: {why}", args.revision));
+    let entry = recorded.entry.as_ref().map_err(failed)?;
+    let mut out =
+        format!("revision r{}\nchange   {} {}\nauthor   {}\n", args.revision, entry.op, subject(entry), entry.author);
+    out += &format!("time     {}\nvia      {}\nzxid     {:#x}\n", entry.at, entry.via, recorded.stat.czxid.0);
+    if !entry.comment.is_empty() {
+        out += &format!("comment  {}\n", entry.comment);
+    }
+    let mut out: String = out.lines().map(|line| plain(line).into_owned() + "\n").collect();
+    for change in &entry.changes {
+        out += &format!("\n{}: own configuration\n", name(&args.service, &change.env));
+        out += &hunks(former(&history, args.revision, change).as_ref(), change.after.as_ref());
+    }
+    for (host, (from, to)) in &entry.nodemaps {
+        let show = |path: &Option<String>| path.clone().unwrap_or_else(|| "(no association)".to_owned());
+        out += &format!("{}\n", plain(&format!("host {host}: {} -> {}", show(from), show(to))));
+    }
+    print(&out)?;
+    Ok(Exit::Done)
+}
+
+/// The content before a change; that of the entry before, if this one left it out.
+fn former(history: &BTreeMap<u64, Recorded>, revision: u64, change: &EnvChange) -> Option<Object> {
+    let before = change.before.as_ref()?;
+    let earlier = || {
+        let entries = history.range(..revision).rev().filter_map(|(_, recorded)| recorded.entry.as_ref().ok());
+        entries.flat_map(|entry| &entry.changes).find(|earlier| earlier.env == change.env)?.after.clone()
+    };
+    before.conf.clone().or_else(earlier)
+}
+
+/// Runs `rollback`.
+pub async fn rollback(context: &mut Context<'_>, args: RollbackArgs) -> Result<Exit, Fatal> {
+    let failed = |why: String| Fatal::new(Exit::Failed, why);
+    let tree = context.store.tree(&args.service).await?;
+    let history = context.store.history(&args.service).await?;
+    let entries = history.iter().filter_map(|(number, it)| Some((*number, it.entry.as_ref().ok()?))).collect();
+    let past = past::at(&entries, args.revision, &tree).map_err(failed)?;
+    let mut proposal = Proposal::default();
+    let is_wanted = |env: &Env| args.env.as_ref().is_none_or(|only| only == env);
+    for (env, conf) in past.confs.iter().filter(|(env, _)| is_wanted(env)) {
+        let shown = name(&args.service, env);
+        let wanted = conf.clone().map_err(|why| failed(format!("{shown} at r{}: {why}", args.revision)))?;
+        let base = tree.envs.get(env).map(|nodes| nodes.conf.object.clone().unwrap_or_default());
+        proposal.confs.insert(env.clone(), ConfEdit { base, wanted: Some(wanted), version: None });
+    }
+    if proposal.confs.is_empty() {
+        let shown = args.env.map(|env| name(&args.service, &env)).unwrap_or_default();
+        return Err(failed(format!("{shown} did not exist at r{}", args.revision)));
+    }
+    let newer: Vec<String> = tree
+        .envs
+        .keys()
+        .filter(|env| is_wanted(env) && !past.confs.contains_key(env))
+        .map(|env| name(&args.service, env))
+        .collect();
+    if !newer.is_empty() {
+        say(&format!("left as they are, because r{} does not have them: {}", args.revision, listed(&newer)));
+    }
+    context.submit(tree, proposal, &format!("rollback to r{}", args.revision), &args.write).await
+}

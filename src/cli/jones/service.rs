@@ -1,0 +1,215 @@
+//! `init`, `adopt`, `acl` and `credential`: services as a whole, and who may write them.
+
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::agent_commands::print;
+use crate::cli::prime_chroot;
+use crate::config::flags::working_dir;
+use crate::error::{Exit, Fatal};
+use crate::jones::acl::jones_credential;
+use crate::jones::entry::{Before, Entry, EnvChange};
+use crate::jones::path::{Env, Service};
+use crate::jones::plan::Step;
+use crate::jones::tree::Tree;
+use crate::zk::Acl;
+
+use super::common::{Context, WriteOptions, ask, entry, say, service};
+use super::history::outside;
+use super::view::table;
+
+/// The most bytes of configuration in one entry of `adopt`.
+const MAX_ADOPTED: usize = 300_000;
+
+/// The command line of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// SERVICE
+    #[arg(value_parser = service)]
+    service: Service,
+    #[arg(long, value_name = "SCHEME:ID:PERMS", value_parser = prime_chroot::acl)]
+    #[arg(
+        help = "An entry of the access control list of each node: auth::cdrwa, world:anyone:r, … Repeatable [default: \
+                  the list of /services]"
+    )]
+    acl: Vec<Acl>,
+    #[arg(long, value_name = "SCHEME:ID", value_parser = auditor)]
+    #[arg(help = "Who may prune the history: digest:USER:HASH. Writers can then add to it, but not change it")]
+    auditor: Option<Acl>,
+    /// The reason, which is kept in the history
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+}
+
+/// The command line of `adopt`.
+#[derive(Debug, Args)]
+pub struct AdoptArgs {
+    /// The services
+    #[arg(value_parser = service, required_unless_present = "all")]
+    services: Vec<Service>,
+    /// All services
+    #[arg(long, conflicts_with = "services")]
+    all: bool,
+    #[arg(long, value_name = "SCHEME:ID", value_parser = auditor)]
+    #[arg(help = "Who may prune the history: digest:USER:HASH. Writers can then add to it, but not change it")]
+    auditor: Option<Acl>,
+    #[command(flatten)]
+    write: WriteOptions,
+}
+
+/// The command line of `acl`.
+#[derive(Debug, Args)]
+pub struct AclArgs {
+    /// SERVICE
+    #[arg(value_parser = service)]
+    service: Service,
+    #[arg(long, value_name = "SCHEME:ID:PERMS", value_parser = prime_chroot::acl)]
+    #[arg(help = "Add an entry to the access control list of each node of the service: digest:USER:HASH:cdrwa, … \
+                  Repeatable")]
+    grant: Vec<Acl>,
+    /// Write without asking
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// The command line of `credential`.
+#[derive(Debug, Args)]
+pub struct CredentialArgs {
+    /// A file with Jones's ZK_DIGEST_PASSWORD [default: standard input]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+fn auditor(text: &str) -> Result<Acl, String> {
+    prime_chroot::acl(&format!("{text}:cdrwa"))
+}
+
+/// Runs `init`.
+pub async fn init(context: &mut Context<'_>, args: InitArgs) -> Result<Exit, Fatal> {
+    context.store.auditor = args.auditor;
+    let list = (!args.acl.is_empty()).then_some(args.acl);
+    let options = WriteOptions { message: args.message, ..WriteOptions::default() };
+    let revision = context.store.init(&args.service, list.as_deref(), entry("init", &options)).await?;
+    say(&format!("{}: created in r{revision}", args.service));
+    Ok(Exit::Done)
+}
+
+/// Runs `adopt`.
+pub async fn adopt(context: &mut Context<'_>, args: AdoptArgs) -> Result<Exit, Fatal> {
+    context.store.auditor = args.auditor;
+    let services = if args.all { all(context).await? } else { args.services };
+    for service in services {
+        let tree = context.store.tree(&service).await?;
+        let history = context.store.history(&service).await?;
+        let (op, envs) = if history.is_empty() {
+            ("adopt", tree.envs.keys().cloned().collect())
+        } else {
+            ("outside", outside(&tree, &history).into_iter().map(|found| found.env).collect::<Vec<_>>())
+        };
+        if envs.is_empty() {
+            say(&format!("{service}: the history has everything already"));
+            continue;
+        }
+        let what = if op == "adopt" { "begin the history" } else { "record what was changed outside of the history" };
+        if args.write.dry_run {
+            say(&format!("{service}: would {what} with {} environments", envs.len()));
+            continue;
+        }
+        if !args.write.yes && !ask(&format!("{service}: {what} with {} environments?", envs.len())).await? {
+            return Err(Fatal::new(Exit::Failed, "nothing was written"));
+        }
+        for envs in chunks(&tree, &envs) {
+            let (steps, entry) = recording(&tree, &envs, entry(op, &args.write));
+            let revision = context.store.record(&service, &steps, &entry).await?;
+            say(&format!("{service}: recorded as r{revision}"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Environments in groups that fit in an entry.
+fn chunks(tree: &Tree, envs: &[Env]) -> Vec<Vec<Env>> {
+    let mut chunks: Vec<(usize, Vec<Env>)> = Vec::new();
+    for env in envs {
+        let bytes = tree.envs.get(env).map_or(0, |nodes| nodes.conf.data.len() + 200);
+        match chunks.last_mut() {
+            Some((sum, chunk)) if *sum + bytes <= MAX_ADOPTED => {
+                *sum += bytes;
+                chunk.push(env.clone());
+            }
+            _ => chunks.push((bytes, vec![env.clone()])),
+        }
+    }
+    chunks.into_iter().map(|(_, chunk)| chunk).collect()
+}
+
+fn recording(tree: &Tree, envs: &[Env], entry: Entry) -> (Vec<Step>, Entry) {
+    let mut steps = Vec::new();
+    let mut changes = Vec::new();
+    for env in envs {
+        let Some(nodes) = tree.envs.get(env) else { continue };
+        let version = nodes.conf.stat.version;
+        steps.push(Step::Check(tree.service.conf(env), version));
+        let after = Some(nodes.conf.object.clone().unwrap_or_default());
+        changes.push(EnvChange { env: env.clone(), before: Some(Before { version, conf: None }), after });
+    }
+    (steps, Entry { changes, ..entry })
+}
+
+/// The services of Jones.
+pub async fn all(context: &mut Context<'_>) -> Result<Vec<Service>, Fatal> {
+    let mut services = Vec::new();
+    for name in context.store.services().await? {
+        let Ok(service) = Service::parse(&name) else { continue };
+        if context.store.any_tree(&service).await?.envs.contains_key(&Env::ROOT) {
+            services.push(service);
+        }
+    }
+    Ok(services)
+}
+
+/// Runs `acl`.
+pub async fn acl(context: &mut Context<'_>, args: AclArgs) -> Result<Exit, Fatal> {
+    let tree = context.store.tree(&args.service).await?;
+    let lists = context.store.lists(&tree).await?;
+    if args.grant.is_empty() {
+        let rows: Vec<Vec<String>> =
+            lists.iter().map(|(path, list)| vec![path.to_string(), crate::jones::acl::text(list)]).collect();
+        print(&table(&rows))?;
+        return Ok(Exit::Done);
+    }
+    let granted = crate::jones::acl::text(&args.grant);
+    if !args.yes && !ask(&format!("Grant {granted} on {} nodes?", lists.len())).await? {
+        return Err(Fatal::new(Exit::Failed, "nothing was written"));
+    }
+    context.store.grant(&lists, &args.grant).await?;
+    say(&format!("{}: granted {granted} on {} nodes", args.service, lists.len()));
+    Ok(Exit::Done)
+}
+
+/// Runs `credential`.
+pub fn credential(args: &CredentialArgs) -> Result<Exit, Fatal> {
+    let wrong = |why: String| Fatal::new(Exit::Failed, why);
+    let text = match &args.file {
+        Some(file) => std::fs::read_to_string(working_dir().join(file))
+            .map_err(|why| wrong(format!("cannot read {}: {why}", file.display())))?,
+        None => {
+            if io::stdin().is_terminal() {
+                say("type the password that Jones has in ZK_DIGEST_PASSWORD, then Enter and Ctrl-D");
+            }
+            let mut text = String::new();
+            io::stdin().lock().read_to_string(&mut text).map_err(|why| wrong(why.to_string()))?;
+            text
+        }
+    };
+    let password = text.strip_suffix('\n').unwrap_or(&text);
+    if password.is_empty() || password.contains('\n') {
+        return Err(wrong("the password is one line".to_owned()));
+    }
+    let (line, id) = jones_credential(password);
+    print(&format!("{line}\n"))?;
+    say(&format!("the line above goes into the file of `auth`; nodes of Jones have it as digest:{id}"));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,129 @@
+//! The nodes of services in a ZooKeeper: reading a service at one moment, and writing a plan as one transaction.
+
+use std::time::Duration;
+
+use crate::config::{RegistryConfig, RegistryUrl};
+use crate::error::{Exit, Fatal};
+use crate::model::node_path::NodePath;
+use crate::watch::StateAccess;
+use crate::watch::zookeeper::command::CommandSession;
+use crate::zk::{Acl, Connection, ConnectionLost, RequestResult, ServerError};
+
+use super::proposal::Refused;
+
+pub mod history;
+pub mod pending;
+pub mod read;
+pub mod repair;
+pub mod service;
+pub mod write;
+
+/// The exit code when somebody else has changed the same meanwhile. It is the number of a hold.
+pub const CHANGED: Exit = Exit::Held;
+
+/// The most bytes of a request, below the server's own limit of 1,048,575, above which it closes the connection.
+pub const MAX_REQUEST: usize = 1_000_000;
+
+/// Services in one ensemble.
+#[derive(Debug)]
+pub struct Store {
+    session: CommandSession,
+    /// The most bytes of a request.
+    pub max_request: usize,
+    /// Who may prune a history that this store creates.
+    pub auditor: Option<Acl>,
+}
+
+/// Why work on a connection ended.
+pub enum Stop {
+    /// The connection was lost.
+    Lost(ConnectionLost),
+    /// It failed for good.
+    Fatal(Fatal),
+}
+
+impl From<ConnectionLost> for Stop {
+    fn from(lost: ConnectionLost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+impl From<Fatal> for Stop {
+    fn from(fatal: Fatal) -> Self {
+        Self::Fatal(fatal)
+    }
+}
+
+impl From<Refused> for Fatal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Check(why) => Self::new(Exit::Failed, why),
+            Refused::Changed(why) => Self::new(CHANGED, why),
+        }
+    }
+}
+
+impl Store {
+    /// The services of a registry. Nothing is contacted yet.
+    ///
+    /// # Errors
+    /// It is not a ZooKeeper.
+    pub fn new(config: &RegistryConfig, state: &StateAccess, limit: Duration) -> Result<Self, Fatal> {
+        if !matches!(config.url, RegistryUrl::ZooKeeper { .. }) {
+            let message =
+                format!("{} cannot be edited: the commands of jones write to a ZooKeeper, zk://…", config.url);
+            return Err(Fatal::new(Exit::Usage, message));
+        }
+        let session = CommandSession::new(config, state, limit);
+        Ok(Self { session, max_request: MAX_REQUEST, auditor: None })
+    }
+
+    /// Closes the session.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+
+    /// Does work on a connection, and again on another one if that is lost. The work must be safe to repeat.
+    async fn call<T>(&mut self, work: impl AsyncFn(&Connection) -> Result<T, Stop>) -> Result<T, Fatal> {
+        loop {
+            match self.call_once(&work).await? {
+                Ok(value) => return Ok(value),
+                Err(lost) => self.session.lost(&lost),
+            }
+        }
+    }
+
+    /// The same once. The inner error: the connection was lost, and the caller records that.
+    async fn call_once<T>(
+        &mut self,
+        work: impl AsyncFn(&Connection) -> Result<T, Stop>,
+    ) -> Result<Result<T, ConnectionLost>, Fatal> {
+        let connection = self.session.connection().await?;
+        match self.session.within(work(&connection)).await? {
+            Ok(value) => Ok(Ok(value)),
+            Err(Stop::Lost(lost)) => Ok(Err(lost)),
+            Err(Stop::Fatal(fatal)) => Err(fatal),
+        }
+    }
+}
+
+/// The value of a reply; `None` if there is no such node.
+fn found<T>(reply: RequestResult<T>, tried: &str, path: &NodePath) -> Result<Option<T>, Stop> {
+    match reply?.value {
+        Ok(value) => Ok(Some(value)),
+        Err(ServerError::NoNode) => Ok(None),
+        Err(error) => Err(failed(tried, path.as_str(), error).into()),
+    }
+}
+
+/// An error of a server on a node.
+fn failed(tried: &str, path: &str, error: ServerError) -> Fatal {
+    let message = match error {
+        ServerError::NoAuth => format!(
+            "cannot {tried} {path}: not authorized: the node's ACL does not allow it to these credentials (use -c FILE with \
+             `auth` in [registry])"
+        ),
+        error => format!("cannot {tried} {path}: {error}"),
+    };
+    Fatal::new(Exit::Failed, message)
+}

@@ -1,0 +1,206 @@
+//! Creates and deletes whole services.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Exit, Fatal};
+use crate::jones::acl;
+use crate::jones::entry::{Before, Entry, EnvChange};
+use crate::jones::json::Object;
+use crate::jones::path::{Env, Service};
+use crate::jones::plan::Step;
+use crate::jones::tree::Tree;
+use crate::model::node_path::NodePath;
+use crate::zk::{Acl, Connection};
+
+use super::history;
+use super::write::{Lists, Sent, create_missing, list_to_copy, send_with};
+use super::{CHANGED, Stop, Store};
+
+impl Store {
+    /// Creates what a service lacks of its nodes, each with this access control list, or with that of `/services`.
+    /// Returns the revision.
+    ///
+    /// # Errors
+    /// It exists already, a node cannot be created, or the ensemble is not reached.
+    pub async fn init(&mut self, service: &Service, list: Option<&[Acl]>, entry: Entry) -> Result<u64, Fatal> {
+        let auditor = self.auditor.clone();
+        let change = EnvChange { env: Env::ROOT, before: None, after: Some(Object::new()) };
+        let entry = Entry { changes: vec![change], ..entry };
+        let done = self.call_once(async |connection| {
+            let list = prepare(connection, service, list, auditor.as_ref()).await?;
+            let mut steps = Vec::new();
+            let nodes: [(NodePath, &[u8]); 4] = [
+                (service.path(), b""),
+                (service.nodemaps(), b""),
+                (service.conf(&Env::ROOT), b"{}"),
+                (service.view(&Env::ROOT), b"{}"),
+            ];
+            for (path, data) in nodes {
+                let exists = super::found(connection.exists(path.as_str(), false).await, "read", &path)?.flatten();
+                if exists.is_none() {
+                    steps.push(Step::Create(path, data.to_vec()));
+                } else if path == service.conf(&Env::ROOT) {
+                    return Err(Fatal::new(Exit::Failed, format!("the service {service} exists already")).into());
+                }
+            }
+            steps.push(Step::Record(entry.write()));
+            let create = steps.iter().filter_map(|step| match step {
+                Step::Create(path, _) => Some((path, list.clone())),
+                _ => None,
+            });
+            let lists =
+                Lists { create: create.collect(), default: &acl::entry(&acl::history(&list, auditor.as_ref())) };
+            send_with(connection, service, &steps, &lists).await
+        });
+        match done.await? {
+            Ok(Sent::Done(revision, _)) => Ok(revision),
+            Ok(Sent::Raced) => Err(Fatal::new(CHANGED, format!("{service} was changed by somebody else meanwhile"))),
+            Err(lost) => {
+                Err(Fatal::new(Exit::Unreached, format!("{lost}; whether {service} was created is not known")))
+            }
+        }
+    }
+
+    /// Deletes a service that has no environment but the root one, and no associations. Returns the revision.
+    ///
+    /// # Errors
+    /// It has more, it was changed meanwhile, a node cannot be deleted, or the ensemble is not reached.
+    pub async fn delete_service(&mut self, tree: &Tree, entry: Entry) -> Result<u64, Fatal> {
+        let service = &tree.service;
+        let refused = |why: &str| Fatal::new(Exit::Failed, format!("{service} {why}"));
+        if tree.envs.len() > 1 || !tree.orphans.is_empty() {
+            return Err(refused("has environments below its root environment; delete them first"));
+        }
+        if tree.hosts().next().is_some() {
+            return Err(refused("has associated hosts; dissociate them first"));
+        }
+        let mut steps = Vec::new();
+        if let Some(stat) = tree.nodemaps.as_ref().ok().and_then(|node| node.stat) {
+            steps.push(Step::Delete(service.nodemaps(), stat.version));
+        }
+        let mut before = None;
+        if let Some(root) = tree.envs.get(&Env::ROOT) {
+            before = Some(Before { version: root.conf.stat.version, conf: root.conf.object.clone().ok() });
+            steps.extend(root.view.iter().map(|view| Step::Delete(service.view(&Env::ROOT), view.stat.version)));
+            steps.push(Step::Delete(service.conf(&Env::ROOT), root.conf.stat.version));
+        }
+        let below = tree.frozen.iter().rev().filter(|(path, _)| service.path().segments_below(path.as_str()).is_some());
+        steps.extend(below.map(|(path, node)| Step::Delete(path.clone(), node.stat.version)));
+        steps.push(Step::Delete(service.path(), -1));
+        let change = EnvChange { env: Env::ROOT, before, after: None };
+        steps.push(Step::Record(Entry { changes: vec![change], ..entry }.write()));
+        let auditor = self.auditor.clone();
+        let done = self.call_once(async |connection| {
+            let list = super::write::ensure_history(connection, service, auditor.as_ref()).await?;
+            send_with(connection, service, &steps, &Lists { create: BTreeMap::new(), default: &list }).await
+        });
+        match done.await? {
+            Ok(Sent::Done(revision, _)) => Ok(revision),
+            Ok(Sent::Raced) => Err(Fatal::new(CHANGED, format!("{service} was changed by somebody else meanwhile"))),
+            Err(lost) => {
+                Err(Fatal::new(Exit::Unreached, format!("{lost}; whether {service} was deleted is not known")))
+            }
+        }
+    }
+}
+
+/// Creates the nodes above a new service, and its history. Returns the list of the service's nodes.
+async fn prepare(
+    connection: &Connection,
+    service: &Service,
+    list: Option<&[Acl]>,
+    auditor: Option<&Acl>,
+) -> Result<Vec<Acl>, Stop> {
+    let services = NodePath::root().child("services");
+    let above = match list_to_copy(connection, &services).await? {
+        Some(above) => above,
+        None => {
+            let above = list_to_copy(connection, &NodePath::root()).await?.unwrap_or_default();
+            create_missing(connection, &services, &above).await?;
+            above
+        }
+    };
+    let list = list.map_or_else(|| above.clone(), <[Acl]>::to_vec);
+    let (records, history) = (service.records(), history::directory(service));
+    for (path, list) in [
+        (NodePath::root().child("rosterd"), &above),
+        (NodePath::root().child("rosterd").child("jones"), &above),
+        (records, &list),
+        (history, &acl::history(&list, auditor)),
+    ] {
+        create_missing(connection, &path, list).await?;
+    }
+    Ok(list)
+}
+
+impl Store {
+    /// Adds an entry to the history, if these checks hold. Returns the revision.
+    ///
+    /// # Errors
+    /// They do not hold, the entry cannot be created, or the ensemble is not reached.
+    pub async fn record(&mut self, service: &Service, checks: &[Step], entry: &Entry) -> Result<u64, Fatal> {
+        let mut steps = checks.to_vec();
+        steps.push(Step::Record(entry.write()));
+        let auditor = self.auditor.clone();
+        let done = self.call_once(async |connection| {
+            let list = super::write::ensure_history(connection, service, auditor.as_ref()).await?;
+            send_with(connection, service, &steps, &Lists { create: BTreeMap::new(), default: &list }).await
+        });
+        match done.await? {
+            Ok(Sent::Done(revision, _)) => Ok(revision),
+            Ok(Sent::Raced) => Err(Fatal::new(CHANGED, format!("{service} was changed by somebody else meanwhile"))),
+            Err(lost) => {
+                Err(Fatal::new(Exit::Unreached, format!("{lost}; whether the entry was written is not known")))
+            }
+        }
+    }
+
+    /// The access control list of each node of a service.
+    ///
+    /// # Errors
+    /// One cannot be read, or the ensemble is not reached.
+    pub async fn lists(&mut self, tree: &Tree) -> Result<BTreeMap<NodePath, Vec<Acl>>, Fatal> {
+        let service = &tree.service;
+        let mut paths = vec![service.path()];
+        paths.extend(tree.nodemaps.as_ref().ok().and_then(|node| node.stat).map(|_| service.nodemaps()));
+        for (env, nodes) in &tree.envs {
+            paths.push(service.conf(env));
+            paths.extend(nodes.view.as_ref().map(|_| service.view(env)));
+        }
+        paths.extend(tree.orphans.iter().map(|env| service.view(env)));
+        paths.extend(tree.frozen.keys().cloned());
+        self.call(async |connection| {
+            let read = paths.iter().map(async |path| {
+                let list = super::found(connection.acl(path.as_str()).await, "read the ACL of", path)?;
+                Ok::<_, Stop>(list.map(|(list, _)| (path.clone(), list)))
+            });
+            Ok(futures_util::future::try_join_all(read).await?.into_iter().flatten().collect())
+        })
+        .await
+    }
+
+    /// Adds entries to the access control lists of nodes, from the leaves up, so that a loss of connection leaves the
+    /// upper nodes as they were; then reads them all again.
+    ///
+    /// # Errors
+    /// A list is masked or cannot be set. The nodes below it may have been changed.
+    pub async fn grant(&mut self, lists: &BTreeMap<NodePath, Vec<Acl>>, granted: &[Acl]) -> Result<(), Fatal> {
+        for (path, list) in lists {
+            if acl::is_masked(list) {
+                let message = format!("the ACL of {path} is masked for these credentials: nothing was written");
+                return Err(Fatal::new(Exit::Failed, message));
+            }
+        }
+        for (path, list) in lists.iter().rev() {
+            let is_other =
+                |entry: &&Acl| !granted.iter().any(|new| (&new.scheme, &new.id) == (&entry.scheme, &entry.id));
+            let list: Vec<Acl> = list.iter().filter(is_other).chain(granted).cloned().collect();
+            self.call(async |connection| match connection.set_acl(path.as_str(), &list, -1).await?.value {
+                Ok(()) => Ok(()),
+                Err(error) => Err(super::failed("set the ACL of", path.as_str(), error).into()),
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
