@@ -28,6 +28,7 @@ mod http;
 mod include;
 mod interpolate;
 mod jones;
+mod jones_check;
 pub mod keys;
 mod kind;
 mod names;
@@ -60,6 +61,7 @@ pub use command::{Command, Placeholder, Reload};
 pub use delta::delta;
 pub use exec::{ExecConfig, OnExit};
 pub use keys::MAX_BACKUPS;
+pub use jones_check::JonesCheck;
 pub use per_key::{Each, LOCAL_NAMES, OnGone};
 pub use placing::{Block, Method, Placing, Symlink};
 pub use post_write::Verify;
@@ -102,6 +104,9 @@ pub struct Config {
     pub services: Vec<Arc<ServiceConfig>>,
     /// The program that the agent runs; `None` for commands that run no program.
     pub exec: Option<Arc<ExecConfig>>,
+    /// The checks of the views of Jones, by service.
+    #[serde(skip)]
+    pub jones: BTreeMap<String, JonesCheck>,
 }
 
 impl Config {

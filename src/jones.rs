@@ -15,5 +15,7 @@ pub mod past;
 pub mod path;
 pub mod plan;
 pub mod proposal;
+pub mod records;
 pub mod store;
 pub mod tree;
+pub mod words;

@@ -281,7 +281,10 @@ pub async fn drifted(
 }
 
 /// Runs the template's check on its staged file. Returns `false` if `stop` ended the check.
-async fn check(template: &TemplateConfig, paths: &UnitPaths, stop: &CancellationToken) -> Result<bool, Failure> {
+///
+/// # Errors
+/// The check refuses the file, or cannot be run.
+pub async fn check(template: &TemplateConfig, paths: &UnitPaths, stop: &CancellationToken) -> Result<bool, Failure> {
     let Some(check) = &template.check else { return Ok(true) };
     let path = |name: &str| paths.get(name).and_then(|path| path.to_str());
     let failed = |message: String| Failure::new(decide::Stage::Check, message);

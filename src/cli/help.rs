@@ -129,7 +129,7 @@ Examples:
   rosterd jones ls pycon --registry zk://zk1:2181
   rosterd jones get pycon/parent --trace
   rosterd jones get pycon locale --host h1
-  rosterd jones set pycon/parent 'locale=\"fr\"' -m 'French by default'
+  rosterd jones set pycon/parent 'locale=\"fr\"' -m yearly
   rosterd jones edit pycon/parent --try /etc/rosterd/rosterd.toml
   rosterd jones diff pycon/parent new.json
   rosterd jones rollback pycon r12

@@ -19,6 +19,7 @@ mod history;
 mod hosts;
 mod pins;
 mod service;
+mod trial;
 mod view;
 
 use common::Context;
@@ -104,7 +105,7 @@ pub async fn jones(global: &Global, args: JonesArgs) -> Result<Exit, Fatal> {
     exit
 }
 
-async fn run(context: &mut Context<'_>, command: JonesCommand) -> Result<Exit, Fatal> {
+async fn run(context: &mut Context, command: JonesCommand) -> Result<Exit, Fatal> {
     match command {
         JonesCommand::Ls(args) => view::ls(context, args).await,
         JonesCommand::Get(args) => view::get(context, args).await,

@@ -1,6 +1,6 @@
 //! Configuration from the command line: `--template IN:OUT[:CMD]`, `--roster NAME=PATH` and `--registry URL`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +59,7 @@ impl Config {
             templates: Vec::new(),
             services: Vec::new(),
             exec: None,
+            jones: BTreeMap::new(),
         })
     }
 

@@ -43,6 +43,7 @@ pub const TOP: TableKeys = TableKeys {
         optional("template", Either(&[List(&Table("[[template]]")), Table("[template]")])),
         optional("service", List(&Table("[[service]]"))),
         optional("exec", Table("[exec]")),
+        optional("jones", Table("[jones]")),
     ],
     aliases: &[],
 };
@@ -101,6 +102,17 @@ pub const STATUS: TableKeys = TableKeys {
         optional("listen", Text),
         optional("hosts", List(&Text)),
     ],
+    aliases: &[],
+};
+
+/// `[jones]`.
+pub const JONES: TableKeys =
+    TableKeys { table: "[jones]", keys: &[optional("check", Map(&Table("[jones.check]")))], aliases: &[] };
+
+/// `[jones.check.SERVICE]`.
+pub const JONES_CHECK: TableKeys = TableKeys {
+    table: "[jones.check]",
+    keys: &[optional("cmd", COMMAND), optional("timeout", DURATION)],
     aliases: &[],
 };
 
@@ -310,9 +322,9 @@ pub const DATA_CMD: TableKeys = TableKeys {
 };
 
 /// Every table. `[vars]` and `env` accept any key and are not listed.
-pub const TABLES: [&TableKeys; 17] = [
+pub const TABLES: [&TableKeys; 19] = [
     &TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL,
-    &SERVICE, &CHECK, &DATA_CMD, &EXEC,
+    &SERVICE, &CHECK, &DATA_CMD, &EXEC, &JONES, &JONES_CHECK,
 ];
 
 impl TableKeys {

@@ -9,6 +9,7 @@ use super::file::{Source, check_permissions};
 use super::http::http;
 use super::include::included;
 use super::interpolate::Interpolation;
+use super::jones_check::jones_checks;
 use super::keys::{AGENT, STATUS, TOP};
 use super::names::Names;
 use super::problem::{Problem, Problems, Report, ValueError};
@@ -150,6 +151,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let mut parser = TemplateParser { fill: &fill, template_dir, trust, rosters: &rosters, roster_names, names, dests };
     let templates = parser.templates(tops, report);
     let exec = exec(tops, overrides.program.as_deref());
+    let jones = jones_checks(tops);
     let templates = if exec.is_some() { default_reload_to_program(templates) } else { templates };
     Some(Config {
         registries: registries.usable,
@@ -162,6 +164,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
         templates,
         services,
         exec,
+        jones,
     })
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::diff::{hosts, listed, name};
 use super::path::{Env, Kind};
 use super::tree::Tree;
+use super::words::{hosts, listed, name};
 
 #[cfg(test)]
 mod tests;

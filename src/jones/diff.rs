@@ -1,19 +1,16 @@
 //! What a plan changes, for people: own configurations, then views with the number of hosts that read them, then hosts.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::act::files::unified_diff;
 
 use super::json::{Json, Object};
-use super::path::{Env, Service};
+use super::path::Service;
 use super::plan::{ObjectDiff, Plan};
+use super::words::{hosts, listed, name};
 
 #[cfg(test)]
 mod tests;
-
-/// How many names are listed before the rest is counted.
-const MAX_NAMES: usize = 5;
 
 /// A key with its value before and after.
 type KeyChange<'a> = (&'a str, Option<&'a Json>, Option<&'a Json>);
@@ -89,24 +86,4 @@ fn changes(diff: &ObjectDiff) -> Vec<KeyChange<'_>> {
     }
     found.sort_by_key(|(key, ..)| *key);
     found
-}
-
-/// `S/ENV`, or `S` for the root environment.
-pub fn name(service: &Service, env: &Env) -> String {
-    if env.is_root() { service.to_string() } else { format!("{service}/{env}") }
-}
-
-/// A number of hosts.
-pub fn hosts(count: usize) -> String {
-    if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") }
-}
-
-/// The first names, and how many there are.
-pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
-    let mut out = names.iter().take(MAX_NAMES).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
-    if names.len() > MAX_NAMES {
-        // Writing to a string cannot fail.
-        let _ = write!(out, " and {} more", names.len() - MAX_NAMES);
-    }
-    out
 }

@@ -9,8 +9,9 @@ use super::entry::{Before, Entry, EnvChange};
 use super::json::{self, Object};
 use super::nodemaps::Encoding;
 use super::path::{Env, Kind};
-use super::proposal::{Change, Wanted, named};
+use super::proposal::{Change, Wanted};
 use super::tree::{Node, Tree, fold};
+use super::words::{hosts, listed, name};
 
 #[cfg(test)]
 mod tests;
@@ -345,7 +346,10 @@ fn env_change(tree: &Tree, diff: &ObjectDiff) -> EnvChange {
 
 fn broken(tree: &Tree, env: &Env, reason: &str) -> String {
     let path = tree.service.conf(env);
-    format!("{path} is not a valid configuration: {reason}; replace it with `rosterd jones apply {}`", named(tree, env))
+    format!(
+        "{path} is not a valid configuration: {reason}; replace it with `rosterd jones apply {}`",
+        name(&tree.service, env)
+    )
 }
 
 /// Whether the environments that the change needs are there, and those that it deletes are free.
@@ -358,32 +362,31 @@ fn check_shape(tree: &Tree, change: &Change) -> Result<(), String> {
         if *wanted == Wanted::Delete {
             check_deletion(tree, change, env)?;
         } else if let Some(parent) = env.parent().filter(|parent| !will_exist(parent)) {
-            let (name, parent) = (named(tree, env), named(tree, &parent));
-            return Err(format!("{name}: its parent {parent} does not exist; create it first"));
+            let (shown, parent) = (name(&tree.service, env), name(&tree.service, &parent));
+            return Err(format!("{shown}: its parent {parent} does not exist; create it first"));
         }
     }
     if let Some(env) = change.needed.iter().find(|env| !will_exist(env)) {
-        return Err(format!("{} does not exist; create it first", named(tree, env)));
+        return Err(format!("{} does not exist; create it first", name(&tree.service, env)));
     }
     Ok(())
 }
 
 fn check_deletion(tree: &Tree, change: &Change, env: &Env) -> Result<(), String> {
-    let name = named(tree, env);
+    let shown = name(&tree.service, env);
     if env.is_root() {
-        return Err(format!("{name}: the root environment goes with its service only"));
+        return Err(format!("{shown}: the root environment goes with its service only"));
     }
     let stays = |child: &&Env| change.confs.get(*child) != Some(&Wanted::Delete);
-    let children: Vec<String> = tree.children(env).filter(stays).map(|child| named(tree, child)).collect();
+    let children: Vec<String> = tree.children(env).filter(stays).map(|child| name(&tree.service, child)).collect();
     if !children.is_empty() {
-        return Err(format!("{name} has environments below it: {}; delete them first", children.join(", ")));
+        return Err(format!("{shown} has environments below it: {}; delete them first", children.join(", ")));
     }
     let (readers, frozen) = (tree.readers(env), tree.frozen_readers(env));
-    let hosts: Vec<&str> = readers.into_iter().chain(frozen).filter(|host| !change.hosts.contains_key(*host)).collect();
-    if !hosts.is_empty() {
-        let (count, first) = (hosts.len(), hosts.iter().take(5).copied().collect::<Vec<_>>().join(", "));
-        let more = if count > 5 { ", …" } else { "" };
-        return Err(format!("{name} is read by {count} hosts: {first}{more}; dissociate them first"));
+    let names: Vec<&str> = readers.into_iter().chain(frozen).filter(|host| !change.hosts.contains_key(*host)).collect();
+    if !names.is_empty() {
+        let (count, names) = (hosts(names.len()), listed(&names));
+        return Err(format!("{shown} is read by {count}: {names}; dissociate them first"));
     }
     Ok(())
 }

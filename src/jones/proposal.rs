@@ -10,6 +10,7 @@ use super::merge::{Conflict, merge};
 use super::nodemaps::Encoding;
 use super::path::Env;
 use super::tree::Tree;
+use super::words::name;
 
 #[cfg(test)]
 mod tests;
@@ -128,7 +129,7 @@ impl Proposal {
 
 impl ConfEdit {
     fn rebase(&self, tree: &Tree, env: &Env) -> Result<Option<Wanted>, Refused> {
-        let name = named(tree, env);
+        let shown = name(&tree.service, env);
         let now = tree.envs.get(env).map(|nodes| &nodes.conf);
         // What is no object has no keys to keep.
         let object = now.map(|node| node.object.clone().unwrap_or_default());
@@ -136,31 +137,28 @@ impl ConfEdit {
             && now.map(|node| node.stat.version) != Some(version)
         {
             let is = now.map_or("it does not exist".to_owned(), |node| format!("it has version {}", node.stat.version));
-            return Err(Refused::Changed(format!("{name}: {is}, not version {version}")));
+            return Err(Refused::Changed(format!("{shown}: {is}, not version {version}")));
         }
         match (&self.base, &self.wanted, object) {
             (None, None, _) => Ok(None),
             (None, Some(wanted), None) => Ok(Some(Wanted::Create(wanted.clone()))),
-            (None, Some(_), Some(_)) => Err(Refused::Check(format!("{name}: the environment exists already"))),
-            (Some(_), None, None) => Err(Refused::Check(format!("{name}: there is no such environment"))),
+            (None, Some(_), Some(_)) => Err(Refused::Check(format!("{shown}: the environment exists already"))),
+            (Some(_), None, None) => Err(Refused::Check(format!("{shown}: there is no such environment"))),
             (Some(base), None, Some(object)) if *base == object => Ok(Some(Wanted::Delete)),
             (Some(_), None, Some(_)) => {
-                Err(Refused::Changed(format!("{name}: it was changed meanwhile, so it is not deleted")))
+                Err(Refused::Changed(format!("{shown}: it was changed meanwhile, so it is not deleted")))
             }
-            (Some(_), Some(_), None) => Err(Refused::Changed(format!("{name}: the environment was deleted meanwhile"))),
+            (Some(_), Some(_), None) => {
+                Err(Refused::Changed(format!("{shown}: the environment was deleted meanwhile")))
+            }
             (Some(base), Some(wanted), Some(object)) => {
                 let merged =
-                    merge(base, wanted, &object).map_err(|found| Refused::Changed(conflict_text(&name, &found)))?;
+                    merge(base, wanted, &object).map_err(|found| Refused::Changed(conflict_text(&shown, &found)))?;
                 let is_broken = now.is_some_and(|node| node.object.is_err());
                 Ok((merged != object || is_broken).then_some(Wanted::Set(merged)))
             }
         }
     }
-}
-
-/// `S/ENV`, or `S` for the root environment.
-pub fn named(tree: &Tree, env: &Env) -> String {
-    if env.is_root() { tree.service.to_string() } else { format!("{}/{env}", tree.service) }
 }
 
 fn conflict_text(name: &str, conflicts: &[Conflict]) -> String {

@@ -27,6 +27,7 @@ mod guard;
 mod haproxy;
 mod harness;
 mod isolate;
+mod jones;
 mod last_good;
 mod main_job;
 mod metrics;

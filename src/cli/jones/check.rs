@@ -43,7 +43,7 @@ struct Stray {
 }
 
 /// Runs `check`. Returns 1 if something is wrong that was not repaired.
-pub async fn check(context: &mut Context<'_>, args: CheckArgs) -> Result<Exit, Fatal> {
+pub async fn check(context: &mut Context, args: CheckArgs) -> Result<Exit, Fatal> {
     let services = if args.all { all_with_halves(context).await? } else { args.services.clone() };
     let mut wrong = Vec::new();
     for service in &services {
@@ -83,13 +83,14 @@ pub async fn check(context: &mut Context<'_>, args: CheckArgs) -> Result<Exit, F
         left += repairable.len() + strays.len();
     }
     if left == 0 {
-        say(&format!("{} services checked: nothing is wrong", services.len()));
+        let count = services.len();
+        say(&format!("{count} {} checked: nothing is wrong", if count == 1 { "service" } else { "services" }));
     }
     Ok(if left == 0 { Exit::Done } else { Exit::Failed })
 }
 
 /// The services of Jones, with those that lack some of their nodes.
-async fn all_with_halves(context: &mut Context<'_>) -> Result<Vec<Service>, Fatal> {
+async fn all_with_halves(context: &mut Context) -> Result<Vec<Service>, Fatal> {
     let mut services = all(context).await?;
     for name in context.store.services().await? {
         let Ok(service) = Service::parse(&name) else { continue };
@@ -103,7 +104,7 @@ async fn all_with_halves(context: &mut Context<'_>) -> Result<Vec<Service>, Fata
     Ok(services)
 }
 
-async fn look(context: &mut Context<'_>, service: &Service) -> Result<Vec<Finding>, Fatal> {
+async fn look(context: &mut Context, service: &Service) -> Result<Vec<Finding>, Fatal> {
     let tree = context.store.any_tree(service).await?;
     if tree.envs.is_empty() && tree.orphans.is_empty() {
         return Err(Fatal::new(Exit::Failed, format!("there is no service {service}")));
@@ -126,7 +127,7 @@ async fn look(context: &mut Context<'_>, service: &Service) -> Result<Vec<Findin
 }
 
 /// Masked access control lists, and those that differ from that of the environment above.
-async fn access(context: &mut Context<'_>, tree: &Tree) -> Result<Vec<Finding>, Fatal> {
+async fn access(context: &mut Context, tree: &Tree) -> Result<Vec<Finding>, Fatal> {
     let lists = context.store.lists(tree).await?;
     let mut found = Vec::new();
     let masked = lists.iter().filter(|(_, list)| acl::is_masked(list)).map(|(path, _)| path);
@@ -157,7 +158,7 @@ async fn access(context: &mut Context<'_>, tree: &Tree) -> Result<Vec<Finding>, 
     Ok(found)
 }
 
-async fn repair(context: &mut Context<'_>, service: &Service) -> Result<(), Fatal> {
+async fn repair(context: &mut Context, service: &Service) -> Result<(), Fatal> {
     context.store.finish_pending(service).await?;
     let written = context.store.repair(service, &Env::ROOT).await?;
     let tree = context.store.any_tree(service).await?;
@@ -177,7 +178,7 @@ async fn repair(context: &mut Context<'_>, service: &Service) -> Result<(), Fata
 
 /// What Jones leaves where it only showed a page: `nodemaps` in the directories of service discovery, and services by
 /// typing errors.
-async fn strays(context: &mut Context<'_>) -> Result<Vec<Stray>, Fatal> {
+async fn strays(context: &mut Context) -> Result<Vec<Stray>, Fatal> {
     let mut found = Vec::new();
     for name in context.store.services().await? {
         let Ok(service) = Service::parse(&name) else { continue };

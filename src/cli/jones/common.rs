@@ -1,5 +1,6 @@
 //! What the commands of `jones` have in common: their targets, the options of a write, and the review before it.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -9,6 +10,8 @@ use clap::Args;
 use crate::cli::agent_commands::print;
 use crate::cli::prime_chroot::credential;
 use crate::cli::{Global, set};
+use crate::config::JonesCheck;
+use crate::config::flags::working_dir;
 use crate::error::{Exit, Fatal};
 use crate::jones::diff;
 use crate::jones::entry::Entry;
@@ -20,6 +23,9 @@ use crate::jones::store::write::{Publication, Published};
 use crate::jones::tree::Tree;
 use crate::load::host;
 use crate::text::time::utc;
+use crate::watch::StateAccess;
+
+use super::trial;
 
 /// A service and an environment of it: `S` or `S/ENV`.
 #[derive(Debug, Clone)]
@@ -85,24 +91,29 @@ pub struct WriteOptions {
 }
 
 /// What a command works with.
-pub struct Context<'a> {
-    /// The options of every command of rosterd.
-    pub global: &'a Global,
+pub struct Context {
     /// The services.
     pub store: Store,
+    /// The checks of views, by service.
+    checks: BTreeMap<String, JonesCheck>,
 }
 
-impl<'a> Context<'a> {
+impl Context {
     /// Nothing is contacted yet.
     ///
     /// # Errors
     /// No ZooKeeper is configured, or the credentials cannot be read.
-    pub fn open(global: &'a Global, auth: Option<PathBuf>, timeout: Duration) -> Result<Self, Fatal> {
+    pub fn open(global: &Global, auth: Option<PathBuf>, timeout: Duration) -> Result<Self, Fatal> {
         let (mut config, state) = global.registry_config()?;
         if let Some(file) = auth.or_else(|| set("ROSTERD_AUTH").map(PathBuf::from)) {
             config.auth.push(credential(&file)?);
         }
-        Ok(Self { global, store: Store::new(&config, &state, timeout)? })
+        let checks = match state {
+            // Otherwise the registry is not that of the configuration.
+            StateAccess::ReadOnly(_) => global.loaded()?.jones,
+            _ => BTreeMap::new(),
+        };
+        Ok(Self { store: Store::new(&config, &state, timeout)?, checks })
     }
 
     /// Publishes a change of a service that was read as `tree`.
@@ -118,7 +129,8 @@ impl<'a> Context<'a> {
     ) -> Result<Exit, Fatal> {
         let service = tree.service.clone();
         let publication = Publication { proposal, entry: entry(op, options), staged: options.staged };
-        let mut reviewer = Reviewer { options, shown: None };
+        let check = self.checks.get(service.as_str()).cloned();
+        let mut reviewer = Reviewer { options, check, shown: None };
         let published = self.store.publish(tree, &publication, async |tree, plan| reviewer.review(tree, plan).await);
         let published = published.await?;
         match published {
@@ -156,6 +168,8 @@ pub fn entry(op: &str, options: &WriteOptions) -> Entry {
 /// Shows a change, and asks for it.
 struct Reviewer<'a> {
     options: &'a WriteOptions,
+    /// The check of the service's views.
+    check: Option<JonesCheck>,
     /// What was shown last.
     shown: Option<String>,
 }
@@ -171,6 +185,12 @@ impl Reviewer<'_> {
             print(&text)?;
         }
         self.shown = Some(text);
+        if let Some(check) = &self.check {
+            trial::check_views(check, tree, plan).await?;
+        }
+        for config in &self.options.trials {
+            trial::try_config(&working_dir().join(config), tree, plan).await?;
+        }
         if self.options.dry_run {
             return Ok(false);
         }

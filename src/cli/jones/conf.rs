@@ -8,10 +8,10 @@ use clap::Args;
 
 use crate::cli::set as variable;
 use crate::error::{Exit, Fatal};
-use crate::jones::diff::name;
 use crate::jones::json::{Json, Object};
 use crate::jones::proposal::{ConfEdit, Proposal};
 use crate::jones::tree::Tree;
+use crate::jones::words::name;
 
 use super::common::{Context, Target, WriteOptions, ask, entry, say, target};
 
@@ -122,7 +122,7 @@ fn proposal(target: &Target, base: Option<Object>, wanted: Option<Object>, versi
 }
 
 /// Runs `set`.
-pub async fn set(context: &mut Context<'_>, args: SetArgs) -> Result<Exit, Fatal> {
+pub async fn set(context: &mut Context, args: SetArgs) -> Result<Exit, Fatal> {
     let tree = context.store.tree(&args.target.service).await?;
     let base = own(&tree, &args.target)?.clone();
     let mut wanted = base.clone();
@@ -137,7 +137,7 @@ pub async fn set(context: &mut Context<'_>, args: SetArgs) -> Result<Exit, Fatal
 }
 
 /// Runs `apply`.
-pub async fn apply(context: &mut Context<'_>, args: ApplyArgs) -> Result<Exit, Fatal> {
+pub async fn apply(context: &mut Context, args: ApplyArgs) -> Result<Exit, Fatal> {
     let wanted = read_object(&args.file)?;
     let tree = context.store.tree(&args.target.service).await?;
     let node = tree.envs.get(&args.target.env).map(|nodes| &nodes.conf);
@@ -151,7 +151,7 @@ pub async fn apply(context: &mut Context<'_>, args: ApplyArgs) -> Result<Exit, F
 }
 
 /// Runs `create`.
-pub async fn create(context: &mut Context<'_>, args: CreateArgs) -> Result<Exit, Fatal> {
+pub async fn create(context: &mut Context, args: CreateArgs) -> Result<Exit, Fatal> {
     if args.target.env.is_root() {
         let message =
             format!("write {0}/ENVIRONMENT, or create the service: rosterd jones init {0}", args.target.service);
@@ -164,7 +164,7 @@ pub async fn create(context: &mut Context<'_>, args: CreateArgs) -> Result<Exit,
 }
 
 /// Runs `delete`.
-pub async fn delete(context: &mut Context<'_>, args: DeleteArgs) -> Result<Exit, Fatal> {
+pub async fn delete(context: &mut Context, args: DeleteArgs) -> Result<Exit, Fatal> {
     let tree = context.store.tree(&args.target.service).await?;
     if args.target.env.is_root() {
         return delete_service(context, &tree, &args.write).await;
@@ -179,7 +179,7 @@ pub async fn delete(context: &mut Context<'_>, args: DeleteArgs) -> Result<Exit,
     context.submit(tree, proposal, "delete", &args.write).await
 }
 
-async fn delete_service(context: &mut Context<'_>, tree: &Tree, options: &WriteOptions) -> Result<Exit, Fatal> {
+async fn delete_service(context: &mut Context, tree: &Tree, options: &WriteOptions) -> Result<Exit, Fatal> {
     let service = &tree.service;
     if options.dry_run {
         say(&format!("{service} would be deleted"));
@@ -212,7 +212,7 @@ pub fn read_object(file: &Path) -> Result<Object, Fatal> {
 }
 
 /// Runs `edit`.
-pub async fn edit(context: &mut Context<'_>, args: EditArgs) -> Result<Exit, Fatal> {
+pub async fn edit(context: &mut Context, args: EditArgs) -> Result<Exit, Fatal> {
     let failed = |why: String| Fatal::new(Exit::Failed, why);
     let tree = context.store.tree(&args.target.service).await?;
     let base = own(&tree, &args.target)?.clone();

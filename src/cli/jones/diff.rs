@@ -6,12 +6,13 @@ use clap::Args;
 
 use crate::cli::agent_commands::print;
 use crate::error::{Exit, Fatal};
-use crate::jones::diff::{hunks, name};
+use crate::jones::diff::hunks;
 use crate::jones::entry::Entry;
 use crate::jones::json::Object;
 use crate::jones::path::Env;
 use crate::jones::plan::Plan;
 use crate::jones::proposal::{ConfEdit, Proposal};
+use crate::jones::words::name;
 use crate::jones::{diff as text, past};
 
 use super::common::{Context, Target, revision, say, target};
@@ -41,7 +42,7 @@ fn revisions(text: &str) -> Result<Revisions, String> {
 }
 
 /// Runs `diff`. Returns 2 if something differs.
-pub async fn diff(context: &mut Context<'_>, args: DiffArgs) -> Result<Exit, Fatal> {
+pub async fn diff(context: &mut Context, args: DiffArgs) -> Result<Exit, Fatal> {
     let text = match (&args.file, args.rev) {
         (Some(file), _) => of_file(context, &args.target, read_object(file)?).await?,
         (None, Some(revisions)) => between(context, &args.target, revisions).await?,
@@ -52,7 +53,7 @@ pub async fn diff(context: &mut Context<'_>, args: DiffArgs) -> Result<Exit, Fat
 }
 
 /// What a new configuration would change: it, then the views.
-async fn of_file(context: &mut Context<'_>, target: &Target, wanted: Object) -> Result<String, Fatal> {
+async fn of_file(context: &mut Context, target: &Target, wanted: Object) -> Result<String, Fatal> {
     let tree = context.store.tree(&target.service).await?;
     let base = tree.envs.get(&target.env).map(|nodes| nodes.conf.object.clone().unwrap_or_default());
     let edit = ConfEdit { base, wanted: Some(wanted), version: None };
@@ -66,7 +67,7 @@ async fn of_file(context: &mut Context<'_>, target: &Target, wanted: Object) -> 
 }
 
 /// How the own configurations at or below the environment differ between two revisions.
-async fn between(context: &mut Context<'_>, target: &Target, revisions: Revisions) -> Result<String, Fatal> {
+async fn between(context: &mut Context, target: &Target, revisions: Revisions) -> Result<String, Fatal> {
     let tree = context.store.any_tree(&target.service).await?;
     let history = context.store.history(&target.service).await?;
     let entries = history.iter().filter_map(|(number, it)| Some((*number, it.entry.as_ref().ok()?))).collect();
@@ -97,7 +98,7 @@ async fn between(context: &mut Context<'_>, target: &Target, revisions: Revision
 }
 
 /// What was changed outside of the history.
-async fn since_history(context: &mut Context<'_>, target: &Target) -> Result<String, Fatal> {
+async fn since_history(context: &mut Context, target: &Target) -> Result<String, Fatal> {
     let tree = context.store.tree(&target.service).await?;
     let history = context.store.history(&target.service).await?;
     let mut out = String::new();

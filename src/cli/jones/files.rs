@@ -9,12 +9,12 @@ use clap::Args;
 
 use crate::cli::agent_commands::print;
 use crate::error::{Exit, Fatal};
-use crate::jones::diff::{listed, name};
 use crate::jones::json::{Json, Object};
 use crate::jones::path::{Env, Service};
 use crate::jones::proposal::{ConfEdit, HostEdit, Proposal};
-use crate::jones::store::history;
+use crate::jones::records;
 use crate::jones::tree::Tree;
+use crate::jones::words::{listed, name};
 
 use super::common::{Context, WriteOptions, entry, say, service};
 use super::hosts::path_of;
@@ -62,7 +62,7 @@ fn failed(path: &Path, why: impl std::fmt::Display) -> Fatal {
 }
 
 /// Runs `export`.
-pub async fn export(context: &mut Context<'_>, args: ExportArgs) -> Result<Exit, Fatal> {
+pub async fn export(context: &mut Context, args: ExportArgs) -> Result<Exit, Fatal> {
     let wrong = |why: String| Fatal::new(Exit::Usage, why);
     let (services, output) = match (&args.arguments[..], args.all) {
         ([output], true) => (all(context).await?, PathBuf::from(output)),
@@ -92,7 +92,7 @@ pub async fn export(context: &mut Context<'_>, args: ExportArgs) -> Result<Exit,
         if args.history {
             for (revision, recorded) in context.store.history(&service).await? {
                 let Ok(entry) = recorded.entry else { continue };
-                let name = history::path(&service, revision).name().to_owned() + ".json";
+                let name = records::entry(&service, revision).name().to_owned() + ".json";
                 let text = String::from_utf8_lossy(&entry.write()).into_owned() + "\n";
                 write(&directory.join("history").join(name), &text)?;
             }
@@ -111,7 +111,7 @@ fn write(path: &Path, text: &str) -> Result<(), Fatal> {
 }
 
 /// Runs `import`.
-pub async fn import(context: &mut Context<'_>, args: ImportArgs) -> Result<Exit, Fatal> {
+pub async fn import(context: &mut Context, args: ImportArgs) -> Result<Exit, Fatal> {
     let services = if args.input == Path::new("-") { from_document()? } else { from_directory(&args.input)? };
     if services.is_empty() {
         return Err(failed(&args.input, "it has no service: an export has DIR/SERVICE/conf.json"));

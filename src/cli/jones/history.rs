@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::agent_commands::print;
 use crate::error::{Exit, Fatal};
-use crate::jones::diff::{hunks, listed, name};
+use crate::jones::diff::hunks;
 use crate::jones::entry::{Entry, EnvChange};
 use crate::jones::json::Object;
 use crate::jones::past;
@@ -15,6 +15,7 @@ use crate::jones::path::{Env, Service};
 use crate::jones::proposal::{ConfEdit, Proposal};
 use crate::jones::store::history::Recorded;
 use crate::jones::tree::Tree;
+use crate::jones::words::{listed, name};
 use crate::log::plain;
 use crate::model::version::Zxid;
 use crate::text::time::utc;
@@ -106,7 +107,7 @@ pub fn outside(tree: &Tree, history: &BTreeMap<u64, Recorded>) -> Vec<Outside> {
 }
 
 /// Runs `history`.
-pub async fn history(context: &mut Context<'_>, args: HistoryArgs) -> Result<Exit, Fatal> {
+pub async fn history(context: &mut Context, args: HistoryArgs) -> Result<Exit, Fatal> {
     let Target { service, env } = &args.target;
     let tree = context.store.any_tree(service).await?;
     let history = context.store.history(service).await?;
@@ -151,7 +152,7 @@ fn subject(entry: &Entry) -> String {
 }
 
 /// Runs `show`.
-pub async fn show(context: &mut Context<'_>, args: ShowArgs) -> Result<Exit, Fatal> {
+pub async fn show(context: &mut Context, args: ShowArgs) -> Result<Exit, Fatal> {
     let history = context.store.history(&args.service).await?;
     let Some(recorded) = history.get(&args.revision) else {
         let known = match (history.keys().next(), history.keys().next_back()) {
@@ -193,7 +194,7 @@ fn former(history: &BTreeMap<u64, Recorded>, revision: u64, change: &EnvChange) 
 }
 
 /// Runs `rollback`.
-pub async fn rollback(context: &mut Context<'_>, args: RollbackArgs) -> Result<Exit, Fatal> {
+pub async fn rollback(context: &mut Context, args: RollbackArgs) -> Result<Exit, Fatal> {
     let failed = |why: String| Fatal::new(Exit::Failed, why);
     let tree = context.store.tree(&args.service).await?;
     let history = context.store.history(&args.service).await?;

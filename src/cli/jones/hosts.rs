@@ -3,11 +3,11 @@
 use clap::{Args, ValueEnum};
 
 use crate::error::{Exit, Fatal};
-use crate::jones::diff::name;
 use crate::jones::nodemaps::Encoding;
 use crate::jones::path::Service;
 use crate::jones::proposal::{HostEdit, Proposal};
 use crate::jones::tree::Tree;
+use crate::jones::words::name;
 
 use super::common::{Context, Target, WriteOptions, host, service, target};
 
@@ -55,7 +55,7 @@ pub fn path_of(tree: &Tree, host: &str) -> Option<String> {
 }
 
 /// Runs `associate`.
-pub async fn associate(context: &mut Context<'_>, args: AssociateArgs) -> Result<Exit, Fatal> {
+pub async fn associate(context: &mut Context, args: AssociateArgs) -> Result<Exit, Fatal> {
     let tree = context.store.tree(&args.target.service).await?;
     if !tree.envs.contains_key(&args.target.env) {
         let shown = name(&args.target.service, &args.target.env);
@@ -76,7 +76,7 @@ pub async fn associate(context: &mut Context<'_>, args: AssociateArgs) -> Result
 }
 
 /// Runs `dissociate`.
-pub async fn dissociate(context: &mut Context<'_>, args: DissociateArgs) -> Result<Exit, Fatal> {
+pub async fn dissociate(context: &mut Context, args: DissociateArgs) -> Result<Exit, Fatal> {
     let tree = context.store.tree(&args.service).await?;
     let edit = |host: String| {
         let Some(base) = path_of(&tree, &host) else {

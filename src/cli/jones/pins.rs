@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use crate::cli::agent_commands::print;
 use crate::error::{Exit, Fatal};
-use crate::jones::diff::name;
+use crate::jones::diff::hunks;
 use crate::jones::json::{self, Json, Object};
 use crate::jones::past;
 use crate::jones::path::{Env, Kind, Service};
 use crate::jones::proposal::{ConfEdit, HostEdit, Proposal};
 use crate::jones::tree::{Tree, fold};
+use crate::jones::words::{hosts as hosts_text, name};
 use crate::model::digest::digest;
 use crate::model::node_path::NodePath;
 
@@ -153,7 +155,7 @@ fn former(tree: &Tree, record: &NodePath) -> Option<String> {
 }
 
 /// Runs `pin`.
-pub async fn pin(context: &mut Context<'_>, args: PinArgs) -> Result<Exit, Fatal> {
+pub async fn pin(context: &mut Context, args: PinArgs) -> Result<Exit, Fatal> {
     let service = &args.service;
     let tree = context.store.tree(service).await?;
     let history = context.store.history(service).await?;
@@ -175,7 +177,7 @@ pub async fn pin(context: &mut Context<'_>, args: PinArgs) -> Result<Exit, Fatal
 }
 
 /// Runs `unpin`.
-pub async fn unpin(context: &mut Context<'_>, args: UnpinArgs) -> Result<Exit, Fatal> {
+pub async fn unpin(context: &mut Context, args: UnpinArgs) -> Result<Exit, Fatal> {
     let service = &args.service;
     let tree = context.store.tree(service).await?;
     let mut proposal = Proposal::default();
@@ -243,7 +245,7 @@ fn parent_is(path: &NodePath, parent: &NodePath) -> bool {
 }
 
 /// Runs `canary`.
-pub async fn canary(context: &mut Context<'_>, args: CanaryArgs) -> Result<Exit, Fatal> {
+pub async fn canary(context: &mut Context, args: CanaryArgs) -> Result<Exit, Fatal> {
     let service = &args.target.service;
     let tree = context.store.tree(service).await?;
     if tree.frozen.contains_key(&record_of(service, &args.id)) {
@@ -269,10 +271,12 @@ pub async fn canary(context: &mut Context<'_>, args: CanaryArgs) -> Result<Exit,
         proposal.hosts.insert(host, HostEdit { base, wanted: Some(path.to_string()), env: Some(env) });
     }
     put(&mut proposal.nodes, &tree, &service.records(), record_of(service, &args.id), trial.write());
-    let count = proposal.hosts.len();
+    let count = hosts_text(proposal.hosts.len());
+    let (shown, changes) = (name(service, &trial.env), hunks(Some(&trial.base), Some(&trial.wanted)));
+    print(&format!("{shown}: own configuration, for {count}\n{changes}"))?;
     let exit = context.submit(tree, proposal, &format!("canary {}", args.id), &args.write).await?;
     if !args.write.dry_run {
-        say(&format!("{service}: {count} hosts read the change; end it with promote or abort"));
+        say(&format!("{service}: the change reaches {count}; end the canary with promote or abort"));
     }
     Ok(exit)
 }
@@ -362,7 +366,7 @@ fn end(tree: &Tree, id: &Service) -> Proposal {
 }
 
 /// Runs `promote`.
-pub async fn promote(context: &mut Context<'_>, args: PromoteArgs) -> Result<Exit, Fatal> {
+pub async fn promote(context: &mut Context, args: PromoteArgs) -> Result<Exit, Fatal> {
     let tree = context.store.tree(&args.service).await?;
     let trial = Trial::read(&tree, &args.id)?;
     let mut proposal = end(&tree, &args.id);
@@ -372,7 +376,7 @@ pub async fn promote(context: &mut Context<'_>, args: PromoteArgs) -> Result<Exi
 }
 
 /// Runs `abort`.
-pub async fn abort(context: &mut Context<'_>, args: AbortArgs) -> Result<Exit, Fatal> {
+pub async fn abort(context: &mut Context, args: AbortArgs) -> Result<Exit, Fatal> {
     let tree = context.store.tree(&args.service).await?;
     let proposal = end(&tree, &args.id);
     if proposal.nodes.is_empty() && proposal.hosts.is_empty() {

@@ -87,7 +87,7 @@ fn auditor(text: &str) -> Result<Acl, String> {
 }
 
 /// Runs `init`.
-pub async fn init(context: &mut Context<'_>, args: InitArgs) -> Result<Exit, Fatal> {
+pub async fn init(context: &mut Context, args: InitArgs) -> Result<Exit, Fatal> {
     context.store.auditor = args.auditor;
     let list = (!args.acl.is_empty()).then_some(args.acl);
     let options = WriteOptions { message: args.message, ..WriteOptions::default() };
@@ -97,7 +97,7 @@ pub async fn init(context: &mut Context<'_>, args: InitArgs) -> Result<Exit, Fat
 }
 
 /// Runs `adopt`.
-pub async fn adopt(context: &mut Context<'_>, args: AdoptArgs) -> Result<Exit, Fatal> {
+pub async fn adopt(context: &mut Context, args: AdoptArgs) -> Result<Exit, Fatal> {
     context.store.auditor = args.auditor;
     let services = if args.all { all(context).await? } else { args.services };
     for service in services {
@@ -159,7 +159,7 @@ fn recording(tree: &Tree, envs: &[Env], entry: Entry) -> (Vec<Step>, Entry) {
 }
 
 /// The services of Jones.
-pub async fn all(context: &mut Context<'_>) -> Result<Vec<Service>, Fatal> {
+pub async fn all(context: &mut Context) -> Result<Vec<Service>, Fatal> {
     let mut services = Vec::new();
     for name in context.store.services().await? {
         let Ok(service) = Service::parse(&name) else { continue };
@@ -171,7 +171,7 @@ pub async fn all(context: &mut Context<'_>) -> Result<Vec<Service>, Fatal> {
 }
 
 /// Runs `acl`.
-pub async fn acl(context: &mut Context<'_>, args: AclArgs) -> Result<Exit, Fatal> {
+pub async fn acl(context: &mut Context, args: AclArgs) -> Result<Exit, Fatal> {
     let tree = context.store.tree(&args.service).await?;
     let lists = context.store.lists(&tree).await?;
     if args.grant.is_empty() {

@@ -7,10 +7,10 @@ use clap::Args;
 
 use crate::cli::agent_commands::print;
 use crate::error::{Exit, Fatal};
-use crate::jones::diff::{hosts, name};
 use crate::jones::json::{Json, Object};
 use crate::jones::path::{Env, Kind, Service};
 use crate::jones::tree::{Node, Tree};
+use crate::jones::words::{hosts, name};
 use crate::jones::{past, tree};
 use crate::log::plain;
 
@@ -50,7 +50,7 @@ pub struct GetArgs {
 }
 
 /// Runs `ls`.
-pub async fn ls(context: &mut Context<'_>, args: LsArgs) -> Result<Exit, Fatal> {
+pub async fn ls(context: &mut Context, args: LsArgs) -> Result<Exit, Fatal> {
     let mut rows = Vec::new();
     match args.service {
         Some(service) => rows = env_rows(&context.store.tree(&service).await?),
@@ -149,7 +149,7 @@ struct Answer {
 }
 
 /// Runs `get`.
-pub async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<Exit, Fatal> {
+pub async fn get(context: &mut Context, args: GetArgs) -> Result<Exit, Fatal> {
     let tree = context.store.any_tree(&args.target.service).await?;
     let past = match args.at {
         Some(revision) => {

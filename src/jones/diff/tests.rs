@@ -51,9 +51,3 @@ fn a_new_and_a_deleted_environment_are_named_as_such() {
     let deleted = one(Some(r#"{"a": 1}"#), None, "eu");
     assert_eq!(deleted, "s/eu: deleted environment\n@@ -1,3 +0,0 @@\n-{\n-  \"a\": 1\n-}\n");
 }
-
-#[test]
-fn long_lists_are_counted() {
-    assert_eq!(listed(&["a", "b"]), "a, b");
-    assert_eq!(listed(&["a", "b", "c", "d", "e", "f", "g"]), "a, b, c, d, e and 2 more");
-}

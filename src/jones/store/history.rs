@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use crate::error::Fatal;
 use crate::jones::entry::Entry;
 use crate::jones::path::Service;
+use crate::jones::records;
 use crate::model::node_path::NodePath;
 use crate::zk::{Connection, Stat};
 
 use super::read::read_nodes;
 use super::{Stop, Store, found};
-
-/// The beginning of the name of an entry's node. ZooKeeper appends the number.
-pub const PREFIX: &str = "r-";
 
 /// An entry as it is stored.
 #[derive(Debug, Clone)]
@@ -23,21 +21,6 @@ pub struct Recorded {
     pub stat: Stat,
     /// Its length in bytes.
     pub bytes: usize,
-}
-
-/// The node of a service's history.
-pub fn directory(service: &Service) -> NodePath {
-    service.records().child("history")
-}
-
-/// The revision in the name of a node; `None` if it is no entry.
-fn revision(name: &str) -> Option<u64> {
-    name.strip_prefix(PREFIX)?.parse().ok()
-}
-
-/// The path of an entry.
-pub fn path(service: &Service, revision: u64) -> NodePath {
-    directory(service).child(&format!("{PREFIX}{revision:010}"))
 }
 
 impl Store {
@@ -52,18 +35,25 @@ impl Store {
 
 /// The revisions of a service.
 pub async fn revisions(connection: &Connection, service: &Service) -> Result<Vec<u64>, Stop> {
-    let directory = directory(service);
+    let directory = records::history(service);
     let children = found(connection.children(directory.as_str(), false).await, "list", &directory)?;
-    let mut revisions: Vec<u64> =
-        children.map(|(names, _)| names).unwrap_or_default().iter().filter_map(|name| revision(name)).collect();
+    let mut revisions: Vec<u64> = children
+        .map(|(names, _)| names)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|name| records::revision(name))
+        .collect();
     revisions.sort_unstable();
     Ok(revisions)
 }
 
 /// All entries.
 pub async fn read(connection: &Connection, service: &Service) -> Result<BTreeMap<u64, Recorded>, Stop> {
-    let paths: BTreeMap<NodePath, u64> =
-        revisions(connection, service).await?.into_iter().map(|revision| (path(service, revision), revision)).collect();
+    let paths: BTreeMap<NodePath, u64> = revisions(connection, service)
+        .await?
+        .into_iter()
+        .map(|revision| (records::entry(service, revision), revision))
+        .collect();
     let nodes = read_nodes(connection, &paths.keys().collect::<Vec<_>>()).await?;
     let recorded = |(path, (data, stat)): (NodePath, (crate::zk::Bytes, Stat))| {
         let revision = paths.get(&path)?;

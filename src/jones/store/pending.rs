@@ -3,21 +3,16 @@
 use crate::error::{Exit, Fatal};
 use crate::jones::path::{Env, Service};
 use crate::jones::plan::{self, Step};
+use crate::jones::records;
 use crate::jones::tree::Tree;
-use crate::model::node_path::NodePath;
 
 use super::Store;
 use super::write::Sent;
 
-/// The node that exists while views are being written in parts.
-pub fn path(service: &Service) -> NodePath {
-    service.records().child("pending")
-}
-
 impl Store {
     /// Whether a change of a service is not finished.
     pub fn is_pending(&self, tree: &Tree) -> bool {
-        tree.frozen.contains_key(&path(&tree.service))
+        tree.frozen.contains_key(&records::pending(&tree.service))
     }
 
     /// Finishes a change that was written in parts, by whomever. Does nothing if there is none.
@@ -27,7 +22,7 @@ impl Store {
     pub async fn finish_pending(&mut self, service: &Service) -> Result<(), Fatal> {
         loop {
             let tree = self.any_tree(service).await?;
-            let path = path(service);
+            let path = records::pending(service);
             let Some(pending) = tree.frozen.get(&path) else { return Ok(()) };
             let version = pending.stat.version;
             let steps = plan::repair(&tree, &Env::ROOT).map_err(|why| Fatal::new(Exit::Failed, why))?;

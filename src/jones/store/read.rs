@@ -7,11 +7,12 @@ use futures_util::future::try_join_all;
 use crate::error::{Exit, Fatal};
 use crate::jones::nodemaps::NodeMaps;
 use crate::jones::path::{Env, Service};
+use crate::jones::records;
 use crate::jones::tree::{EnvNodes, MapsNode, Node, Tree};
 use crate::model::node_path::NodePath;
 use crate::zk::{Bytes, Connection, ServerError, Stat};
 
-use super::{Stop, Store, failed, found, history};
+use super::{Stop, Store, failed, found};
 
 /// The most nodes that are read in one request, which bounds its length.
 const CHUNK: usize = 4000;
@@ -86,7 +87,7 @@ async fn read(connection: &Connection, service: &Service) -> Result<Tree, Stop> 
         let (conf, views) = (service.conf(&Env::ROOT), service.view(&Env::ROOT));
         let frozen = [service.path().child("pins"), service.path().child("canary"), service.records()];
         // The history is read by itself, when it is needed.
-        let history = history::directory(service);
+        let history = records::history(service);
         let (confs, views) = (walk(connection, conf, &history).await?, walk(connection, views, &history).await?);
         let mut others = BTreeMap::new();
         for path in frozen {

@@ -8,11 +8,11 @@ use crate::jones::entry::{Before, Entry, EnvChange};
 use crate::jones::json::Object;
 use crate::jones::path::{Env, Service};
 use crate::jones::plan::Step;
+use crate::jones::records;
 use crate::jones::tree::Tree;
 use crate::model::node_path::NodePath;
 use crate::zk::{Acl, Connection};
 
-use super::history;
 use super::write::{Lists, Sent, create_missing, list_to_copy, send_with};
 use super::{CHANGED, Stop, Store};
 
@@ -121,7 +121,7 @@ async fn prepare(
         }
     };
     let list = list.map_or_else(|| above.clone(), <[Acl]>::to_vec);
-    let (records, history) = (service.records(), history::directory(service));
+    let (records, history) = (service.records(), records::history(service));
     for (path, list) in [
         (NodePath::root().child("rosterd"), &above),
         (NodePath::root().child("rosterd").child("jones"), &above),

@@ -11,6 +11,7 @@ use crate::jones::entry::Entry;
 use crate::jones::path::{Env, Service};
 use crate::jones::plan::{self, Plan, Step};
 use crate::jones::proposal::Proposal;
+use crate::jones::records::{self, PREFIX};
 use crate::jones::tree::Tree;
 use crate::model::node_path::NodePath;
 use crate::model::version::Zxid;
@@ -18,8 +19,8 @@ use crate::zk::{
     Acl, Connection, ConnectionLost, CreateMode, Done, NewNode, Operation, PERMS_ALL, Refusal, ServerError,
 };
 
-use super::history::{self, PREFIX};
-use super::{CHANGED, Stop, Store, failed, pending};
+use super::history;
+use super::{CHANGED, Stop, Store, failed};
 
 /// The longest pause before a transaction is tried again. It is random, so that writers do not meet again.
 const MAX_PAUSE: Duration = Duration::from_millis(250);
@@ -176,7 +177,7 @@ impl Store {
             length = self.length(service, plan).await?;
         }
         if length > limit && staged {
-            plan.stage(pending::path(service));
+            plan.stage(records::pending(service));
             length = self.length(service, plan).await?;
         }
         if length > limit {
@@ -194,7 +195,7 @@ impl Store {
         // Each new node has an access control list, which is not known yet.
         let acl = [Acl { perms: PERMS_ALL, scheme: "digest".into(), id: "x".repeat(200) }];
         let lists = Lists { create: BTreeMap::new(), default: &acl };
-        let history = history::directory(service).child(PREFIX);
+        let history = records::history(service).child(PREFIX);
         Ok(connection.multi_length(&operations(&plan.steps, &lists, history.as_str())))
     }
 
@@ -317,7 +318,7 @@ pub async fn send_with(
     steps: &[Step],
     lists: &Lists<'_>,
 ) -> Result<Sent, Stop> {
-    let history = history::directory(service).child(PREFIX);
+    let history = records::history(service).child(PREFIX);
     let reply = connection.multi(&operations(steps, lists, history.as_str())).await?;
     match reply.value {
         Ok(Ok(done)) => {
@@ -377,7 +378,7 @@ pub async fn ensure_history(
     service: &Service,
     auditor: Option<&Acl>,
 ) -> Result<Vec<Acl>, Stop> {
-    let directory = history::directory(service);
+    let directory = records::history(service);
     let list = super::found(connection.acl(directory.as_str()).await, "read the ACL of", &directory)?;
     if let Some((list, _)) = list {
         // One that is open for writing shows its list to everybody.
@@ -428,7 +429,7 @@ async fn prune(connection: &Connection, service: &Service) -> Result<(), Stop> {
         old = old.max(recorded.len() - kept.count().max(1).min(recorded.len()));
     }
     for revision in revisions.into_iter().take(old) {
-        let path = history::path(service, revision);
+        let path = records::entry(service, revision);
         match connection.delete(path.as_str(), -1).await?.value {
             // Only an auditor may, if there is one.
             Err(ServerError::NoAuth) => break,

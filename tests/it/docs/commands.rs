@@ -15,12 +15,16 @@ fn help(args: &[&str]) -> String {
 
 /// The commands, as `--help` lists them.
 fn commands() -> Vec<String> {
-    let help = help(&[]);
+    let commands = commands_in(&help(&[]));
+    assert!(commands.len() > 5, "{commands:?}");
+    commands
+}
+
+fn commands_in(help: &str) -> Vec<String> {
     let list = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let names = list.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let names: Vec<String> = names.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
-    assert!(names.len() > 5, "{help}");
-    names.into_iter().filter(|name| name != "help").collect()
+    let names = names.map(|line| line.split_whitespace().next().unwrap().to_owned());
+    names.filter(|name| name != "help").collect()
 }
 
 /// Every `--option` in a text.
@@ -45,7 +49,11 @@ fn every_command_and_option_is_in_the_reference_and_no_other() {
     let mut known = options(&help(&[]));
     for command in commands() {
         assert!(!section(&command).is_empty(), "{REFERENCE} has no ## {command}");
-        known.extend(options(&help(&[&command])));
+        let help_of_all = help(&[&command]);
+        known.extend(options(&help_of_all));
+        for nested in commands_in(&help_of_all) {
+            known.extend(options(&help(&[&command, &nested])));
+        }
     }
     let missing: Vec<_> = known.difference(&documented).collect();
     assert!(missing.is_empty(), "{REFERENCE} lacks {missing:?}");

@@ -1,0 +1,227 @@
+//! What a change would do, before it is published: the checks of its views, and templates rendered with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch as channel};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::act::files;
+use crate::act::process::command::{self, Title};
+use crate::act::process::environment::{Variables, environment};
+use crate::act::process::launch::Termination;
+use crate::agent::render::render_in_memory;
+use crate::cli::get::say;
+use crate::cli::wrong_config;
+use crate::config::{Config, JonesCheck, KeyConfig, Placeholder, RegistryConfig, UnitPaths};
+use crate::control::{FileResult, PassRequest};
+use crate::decide::Outcome;
+use crate::error::{Exit, Fatal};
+use crate::jones::json;
+use crate::jones::plan::Plan;
+use crate::jones::tree::Tree;
+use crate::jones::words::name;
+use crate::load::setup::{ConfigSource, Setup, is_or_has};
+use crate::model::node_path::{NodePath, Subject};
+use crate::model::registry_event::{Seen, Update, View};
+use crate::model::saved_view::SavedViews;
+use crate::watch;
+use crate::watch::StateAccess;
+use crate::watch::saved::SavedSource;
+use crate::zk::Bytes;
+
+/// How long reading the other rosters and keys may take, and then rendering.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The nodes that a change writes, with their new data; `None` for those that it deletes.
+type NewNodes = BTreeMap<NodePath, Option<Bytes>>;
+
+/// Runs the check of the service on each view that would change.
+///
+/// # Errors
+/// It refuses one, in its own words.
+pub async fn check_views(check: &JonesCheck, tree: &Tree, plan: &Plan) -> Result<(), Fatal> {
+    for diff in &plan.views {
+        let Some(view) = &diff.after else { continue };
+        let shown = name(&tree.service, &diff.env);
+        let failed = |why: String| Fatal::new(Exit::Failed, format!("{shown}: {why}; nothing was written"));
+        let file = tempfile::Builder::new().prefix("rosterd-view-").suffix(".json").tempfile();
+        let file = file.map_err(|why| failed(format!("cannot create a file for the check: {why}")))?;
+        let written = std::fs::write(file.path(), json::bytes(view));
+        written.map_err(|why| failed(format!("cannot write {}: {why}", file.path().display())))?;
+        let src = file.path().to_string_lossy().into_owned();
+        let command = check.cmd.fill(&|placeholder| match placeholder {
+            Placeholder::Src => Some(src.clone()),
+            Placeholder::Dest | Placeholder::Staged(_) => None,
+        });
+        let variables = Variables { template: &shown, src: &src, dest: "", changed: "" };
+        let environment = environment(&BTreeMap::new(), &variables);
+        let title = Title { what: "check", command: &check.cmd };
+        let end = command::run(title, &command, &environment, check.timeout, &CancellationToken::new()).await;
+        if end.termination != Termination::Exited(0) {
+            return Err(failed(format!("the view was refused: {}", end.describe("check", &command))));
+        }
+    }
+    Ok(())
+}
+
+/// Renders the templates of a configuration that read a changed view, and runs their checks.
+///
+/// # Errors
+/// The configuration is wrong, its other rosters cannot be read, or a template or its check fails, in its own words.
+pub async fn try_config(file: &Path, tree: &Tree, plan: &Plan) -> Result<(), Fatal> {
+    let shown = file.display();
+    let failed = |why: String| Fatal::new(Exit::Failed, format!("--try {shown}: {why}; nothing was written"));
+    let source = ConfigSource { file: Some(file.to_owned()), ..ConfigSource::default() };
+    let mut setup = Setup::load(&source, None).map_err(|problems| wrong_config(&problems))?;
+    // What this host knows does not belong to a trial.
+    setup.stateful = false;
+    let new = new_nodes(tree, plan);
+    let changed: BTreeMap<Arc<str>, Seen<Bytes>> = setup
+        .config
+        .keys
+        .iter()
+        .filter_map(|key| Some((Arc::clone(&key.name), new_data(tree, plan, &new, key)?)))
+        .collect();
+    let names: Vec<String> = setup
+        .config
+        .templates
+        .iter()
+        .filter(|template| setup.library.needs(template).names.iter().any(|name| changed.contains_key(name)))
+        .map(|template| template.name.to_string())
+        .collect();
+    if names.is_empty() {
+        say(&format!("--try {shown}: no template reads a view that changes"));
+        return Ok(());
+    }
+    let mut views = read_views(&setup.config).await.map_err(failed)?;
+    for key in &setup.config.keys {
+        if let Some(data) = changed.get(&key.name) {
+            let subject = subject(key);
+            views.insert(&key.registry, &subject, &View::Node(data.clone()));
+        }
+    }
+    let saved = Arc::new(SavedSource { views, origin: format!("--try {shown}") });
+    let (report, rendered) = render_in_memory(&setup, &PassRequest::dry_run(names.clone(), LIMIT), saved).await?;
+    for (template, _, result) in &report.files {
+        if !names.iter().any(|name| is_or_has(name, template)) {
+            continue;
+        }
+        match result {
+            FileResult::Published(Outcome::Failed(failure)) => return Err(failed(failure.message.clone())),
+            FileResult::Published(_) | FileResult::NoKey => {}
+            _ => {
+                let reasons: Vec<&str> = report.holds.iter().map(|(_, _, reason, _)| reason.as_str()).collect();
+                return Err(failed(format!("{template} cannot be rendered: {}", reasons.join("; "))));
+            }
+        }
+    }
+    check_files(&setup, &rendered).await.map_err(failed)?;
+    say(&format!("--try {shown}: rendered and checked: {}", names.join(", ")));
+    Ok(())
+}
+
+/// Runs the check of each rendered file.
+async fn check_files(setup: &Setup, rendered: &BTreeMap<Arc<str>, Vec<u8>>) -> Result<(), String> {
+    let directory = tempfile::Builder::new().prefix("rosterd-try-").tempdir();
+    let directory = directory.map_err(|why| format!("cannot create a directory: {why}"))?;
+    let mut paths = UnitPaths::new();
+    for (at, (template, bytes)) in rendered.iter().enumerate() {
+        let config = setup.config.templates.iter().find(|config| is_or_has(&config.name, template));
+        let name = config.and_then(|config| config.dest.file_name()).unwrap_or_default();
+        let path = directory.path().join(at.to_string()).join(name);
+        let written = path.parent().map_or(Ok(()), std::fs::create_dir).and_then(|()| std::fs::write(&path, bytes));
+        written.map_err(|why| format!("cannot write {}: {why}", path.display()))?;
+        paths.insert(Arc::clone(template), path);
+    }
+    for template in rendered.keys() {
+        let Some(config) = setup.config.templates.iter().find(|config| is_or_has(&config.name, template)) else {
+            continue;
+        };
+        if config.placing.block.is_some() && config.check.is_some() {
+            say(&format!("{template}: its check was not run, because it writes only a part of its file"));
+            continue;
+        }
+        let config = crate::config::TemplateConfig { name: Arc::clone(template), ..(**config).clone() };
+        files::check(&config, &paths, &CancellationToken::new()).await.map_err(|failure| failure.message)?;
+    }
+    Ok(())
+}
+
+fn new_nodes(tree: &Tree, plan: &Plan) -> NewNodes {
+    let data = |object: &Option<json::Object>| object.as_ref().map(|object| Bytes::from(json::bytes(object)));
+    let confs = plan.confs.iter().map(|diff| (tree.service.conf(&diff.env), data(&diff.after)));
+    let views = plan.views.iter().map(|diff| (tree.service.view(&diff.env), data(&diff.after)));
+    confs.chain(views).collect()
+}
+
+/// What a key follows.
+fn subject(key: &KeyConfig) -> Subject {
+    Subject::Node(key.path.clone())
+}
+
+/// The new data of a key, if the change reaches it.
+fn new_data(_tree: &Tree, _plan: &Plan, new: &NewNodes, key: &KeyConfig) -> Option<Seen<Bytes>> {
+    let path = match subject(key) {
+        Subject::Node(path) => path,
+        Subject::Members(_) | Subject::Keyed { .. } => return None,
+    };
+    Some(match new.get(&path)? {
+        Some(data) => Seen::Present(Arc::clone(data)),
+        None => Seen::Absent,
+    })
+}
+
+/// Reads all rosters and keys of a configuration.
+async fn read_views(config: &Config) -> Result<SavedViews, String> {
+    let mut saved = SavedViews::default();
+    for registry in &config.registries {
+        let rosters = config.rosters.iter().filter(|roster| roster.registry == registry.name);
+        let keys = config.keys.iter().filter(|key| key.registry == registry.name);
+        let subjects = rosters.map(|roster| roster.subject.clone()).chain(keys.map(|key| subject(key)));
+        let subjects: BTreeSet<Subject> = subjects.collect();
+        if subjects.is_empty() {
+            continue;
+        }
+        for (subject, view) in read_subjects(registry, config, &subjects).await? {
+            saved.insert(&registry.name, &subject, &view);
+        }
+    }
+    Ok(saved)
+}
+
+async fn read_subjects(
+    registry: &RegistryConfig,
+    config: &Config,
+    wanted: &BTreeSet<Subject>,
+) -> Result<BTreeMap<Subject, View>, String> {
+    let state = StateAccess::ReadOnly(config.agent.state_dir.clone());
+    // The sender is kept, because a registry can stop when the set of subjects can no longer change.
+    let (_subjects, followed) = channel::channel(wanted.iter().map(|subject| (subject.clone(), 0)).collect());
+    let (tell, mut told) = mpsc::channel(64);
+    let stop = CancellationToken::new();
+    let following = tokio::spawn(watch::open(registry, &state).follow(followed, tell, stop.clone()));
+    let (mut views, mut reason) = (BTreeMap::new(), None);
+    let reading = async {
+        while views.len() < wanted.len() {
+            let Some(event) = told.recv().await else { break };
+            match event.update {
+                Update::Reset { subject, view, .. } => _ = views.insert(subject, view),
+                Update::Unreachable(unreachable) => reason = Some(unreachable.reason),
+                Update::Changed { .. } | Update::Suspended | Update::Connected => {}
+            }
+        }
+    };
+    let _ = timeout(LIMIT, reading).await;
+    stop.cancel();
+    drop(told);
+    let _ = timeout(Duration::from_secs(2), following).await;
+    if views.len() < wanted.len() {
+        let why = reason.map_or_else(|| "no answer".to_owned(), |reason| reason.to_string());
+        return Err(format!("the rosters of registry {} cannot be read: {why}", registry.name));
+    }
+    Ok(views)
+}

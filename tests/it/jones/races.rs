@@ -1,0 +1,226 @@
+//! Many writers at once, killed writers, and a reader that checks every view at every moment.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+use zookeeper_client::{Client, Error, MultiReadResult};
+
+use super::{Scene, python};
+use crate::support::random::count;
+
+/// The environments that stay.
+const ENVS: [&str; 7] = ["", "a", "a/b", "a/b/c", "a/d", "e", "e/f"];
+
+/// The edits that were answered with success: the last value of each key by environment.
+type Written = BTreeMap<String, BTreeMap<String, Value>>;
+
+fn path(kind: &str, env: &str) -> String {
+    if env.is_empty() { format!("/services/s/{kind}") } else { format!("/services/s/{kind}/{env}") }
+}
+
+fn tree() -> Scene {
+    let scene = Scene::new();
+    scene.ok(&["init", "s"]);
+    for env in &ENVS[1..] {
+        scene.write(&["create", &format!("s/{env}")]);
+    }
+    scene
+}
+
+/// The confs and views of all environments at one moment. Those that come or go meanwhile are left out.
+async fn moment(client: &Client) -> Result<Vec<(String, Map<String, Value>, Vec<u8>)>, Error> {
+    client.sync("/").await?;
+    let mut envs: Vec<String> = ENVS.iter().map(|env| (*env).to_owned()).collect();
+    let passing = client.list_children("/services/s/conf/a").await?;
+    envs.extend(passing.into_iter().filter(|name| name.starts_with('x')).map(|name| format!("a/{name}")));
+    loop {
+        let mut reader = client.new_multi_reader();
+        for env in &envs {
+            reader.add_get_data(&path("conf", env))?;
+            reader.add_get_data(&path("views", env))?;
+        }
+        let results = reader.commit().await?;
+        let data = |result: &MultiReadResult| match result {
+            MultiReadResult::Data { data, .. } => Some(data.to_vec()),
+            _ => None,
+        };
+        let mut found = Vec::new();
+        for (env, pair) in envs.iter().zip(results.chunks(2)) {
+            match (data(&pair[0]), data(&pair[1])) {
+                (Some(conf), Some(view)) => found.push((env.clone(), serde_json::from_slice(&conf).unwrap(), view)),
+                (None, None) => {}
+                (conf, view) => panic!("half of {env:?} is there: conf {} view {}", conf.is_some(), view.is_some()),
+            }
+        }
+        return Ok(found);
+    }
+}
+
+/// Checks that every view is the fold of the confs at one moment. Returns the confs.
+fn check_views(scene: &Scene) -> BTreeMap<String, Map<String, Value>> {
+    let found = scene.client.run(|client| async move { moment(&client).await.expect("read") });
+    let confs: BTreeMap<String, Map<String, Value>> =
+        found.iter().map(|(env, conf, _)| (env.clone(), conf.clone())).collect();
+    for (env, _, view) in &found {
+        let mut fold = Map::new();
+        let is_above = |other: &&String| other.is_empty() || env == *other || env.starts_with(&format!("{other}/"));
+        for other in confs.keys().filter(is_above) {
+            fold.extend(confs[other].clone());
+        }
+        let view: Map<String, Value> =
+            serde_json::from_slice(view).unwrap_or_else(|why| panic!("view of {env:?}: {why}"));
+        assert_eq!(view, fold, "the view of {env:?} is not the fold of its confs");
+    }
+    confs
+}
+
+/// One editor: sets its own key in random environments until the time is over.
+fn edit(scene: &Scene, number: usize, end: Instant, written: &Mutex<Written>, revisions: &AtomicU64) {
+    let mut value = 0;
+    while Instant::now() < end {
+        value += 1;
+        let env = ENVS[fastrand::usize(..ENVS.len())];
+        let (target, key) = (if env.is_empty() { "s".to_owned() } else { format!("s/{env}") }, format!("k{number}"));
+        let assignment = format!("{key}={value}");
+        let ended = scene.jones(&["set", &target, &assignment, "-y", "--timeout", "60s", "-m", &assignment]);
+        match ended.code() {
+            0 => {
+                revisions.fetch_add(1, Ordering::Relaxed);
+                written.lock().unwrap().entry(env.to_owned()).or_default().insert(key, value.into());
+            }
+            code => panic!("{target} {assignment}: exit code {code}: {}", ended.stderr()),
+        }
+    }
+}
+
+/// Creates and deletes an environment of its own.
+fn come_and_go(scene: &Scene, number: usize, end: Instant, revisions: &AtomicU64) {
+    let target = format!("s/a/x{number}");
+    while Instant::now() < end {
+        for command in ["create", "delete"] {
+            let ended = scene.jones(&[command, &target, "-y", "--timeout", "60s"]);
+            ended.expect(0);
+            revisions.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn check_written(confs: &BTreeMap<String, Map<String, Value>>, written: &Written) {
+    for (env, keys) in written {
+        for (key, value) in keys {
+            assert_eq!(confs[env].get(key), Some(value), "the edit of {key} in {env:?} is lost");
+        }
+    }
+}
+
+#[test]
+fn with_fifty_editors_every_view_is_the_fold_at_every_moment_and_no_edit_is_lost() {
+    let scene = tree();
+    let (written, revisions) = (Mutex::new(Written::new()), AtomicU64::new(0));
+    let (done, moments) = (AtomicBool::new(false), AtomicU64::new(0));
+    let end = Instant::now() + Duration::from_secs(count(4, 60));
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                check_views(&scene);
+                moments.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let editors: Vec<_> = (0..50)
+            .map(|number| {
+                let (scene, written, revisions) = (&scene, &written, &revisions);
+                scope.spawn(move || {
+                    if number < 48 {
+                        edit(scene, number, end, written, revisions)
+                    } else {
+                        come_and_go(scene, number, end, revisions)
+                    }
+                })
+            })
+            .collect();
+        let results: Vec<_> = editors.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        done.store(true, Ordering::Relaxed);
+        reader.join().expect("the reader");
+        assert!(results.into_iter().all(|result| result.is_ok()), "an editor failed");
+    });
+    let confs = check_views(&scene);
+    check_written(&confs, &written.into_inner().unwrap());
+    assert_eq!(scene.ok(&["check", "s"]), "");
+    // Revisions are dense: one for each success, and the first seven.
+    let (total, moments) = (revisions.into_inner(), moments.into_inner());
+    let newest = scene.ok(&["history", "s", "-n", "1"]);
+    let last = newest.split_whitespace().next().unwrap();
+    assert_eq!(last, format!("r{}", total + 6), "{newest}");
+    let history = scene.ok(&["history", "s"]);
+    assert!(history.lines().all(|line| line.contains("  ada@")), "every revision has its author: {history}");
+    println!("{total} edits, {moments} moments");
+    assert!(total >= 50 && moments >= 10, "{total} edits, {moments} moments");
+}
+
+#[test]
+fn beside_editing_jones_servers_no_edit_is_lost_and_a_repair_leaves_nothing_stale() {
+    let scene = Scene::new();
+    scene.server("s", "create_service", &[]);
+    for env in &ENVS[1..] {
+        scene.server("s", "create_config", &[env, "{}"]);
+    }
+    scene.authenticate("Jones:nFDMj9dz3hZ2tkur7ElnBlBogKU=");
+    let args = [&[&*scene.servers, "changeme", "s", "10"], &ENVS[..]].concat();
+    let mut jones = python("jones_editors.py", &args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = jones.stdout.take().unwrap();
+    let mut started = [0; 8];
+    stdout.read_exact(&mut started).unwrap();
+    let (written, revisions) = (Mutex::new(Written::new()), AtomicU64::new(0));
+    let end = Instant::now() + Duration::from_secs(count(3, 60));
+    std::thread::scope(|scope| {
+        for number in 0..10 {
+            let (scene, written, revisions) = (&scene, &written, &revisions);
+            scope.spawn(move || edit(scene, number, end, written, revisions));
+        }
+    });
+    jones.stdin.take().unwrap().flush().unwrap();
+    let mut answer = String::new();
+    stdout.read_to_string(&mut answer).unwrap();
+    assert!(jones.wait().unwrap().success());
+    let by_jones: Written = serde_json::from_str(&answer).unwrap();
+    assert!(!by_jones.is_empty() && revisions.into_inner() > 0, "{answer}");
+    scene.ok(&["check", "s", "--repair", "-y"]);
+    let confs = check_views(&scene);
+    check_written(&confs, &written.into_inner().unwrap());
+    check_written(&confs, &by_jones);
+    assert_eq!(scene.ok(&["check", "s"]), "");
+}
+
+#[test]
+fn a_killed_writer_leaves_all_of_its_change_or_nothing() {
+    let scene = tree();
+    let (mut before, mut done) = (0, 0);
+    for value in 1..=count(40, 2000) {
+        let mut writer = Command::new(env!("CARGO_BIN_EXE_rosterd"))
+            .args(["jones", "set", "s", &format!("n={value}"), "-y", "-c"])
+            .arg(scene.site.path("rosterd.toml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        sleep(Duration::from_micros(fastrand::u64(..120_000)));
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        let confs = check_views(&scene);
+        let now = confs[""].get("n").map_or(0, |n| n.as_i64().unwrap());
+        assert!(now == value || now == before, "{before}, then {value}: {now}");
+        done += i64::from(now == value);
+        before = now;
+    }
+    println!("{done} of the killed writers had written");
+    assert_eq!(scene.ok(&["check", "s"]), "");
+    scene.write(&["set", "s", "n=-1"]);
+    assert_eq!(check_views(&scene)["e/f"].get("n"), None);
+}
