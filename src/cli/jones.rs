@@ -6,9 +6,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::Global;
-use crate::config::LogFormat;
 use crate::error::{Exit, Fatal};
-use crate::log;
+use crate::jones::store::MAX_REQUEST;
 
 mod check;
 mod common;
@@ -35,6 +34,9 @@ pub struct JonesArgs {
         help = "Authenticate with the digest credentials in FILE, which contains one line: USER:PASSWORD [env: ROSTERD_AUTH]"
     )]
     auth: Option<PathBuf>,
+    /// The most bytes of a request: less than jute.maxbuffer of the servers
+    #[arg(long, global = true, value_name = "BYTES", default_value_t = MAX_REQUEST)]
+    max_request: usize,
     #[command(subcommand)]
     command: JonesCommand,
 }
@@ -95,11 +97,11 @@ enum JonesCommand {
 
 /// Runs the command.
 pub async fn jones(global: &Global, args: JonesArgs) -> Result<Exit, Fatal> {
-    log::init(LogFormat::Text, None);
     if let JonesCommand::Credential(args) = args.command {
         return service::credential(&args);
     }
     let mut context = Context::open(global, args.auth, args.timeout)?;
+    context.store.max_request = args.max_request;
     let exit = run(&mut context, args.command).await;
     context.store.close().await;
     exit

@@ -11,6 +11,8 @@ mod tests;
 /// `ZooDefs.Perms`.
 const PERMS_WRITE: i32 = 2;
 const PERMS_CREATE: i32 = 4;
+const PERMS_DELETE: i32 = 8;
+const PERMS_ADMIN: i32 = 16;
 
 /// Whether a server has masked the hash of an entry, because this session may not administrate the node. A copy of such
 /// a list would lock out the owner.
@@ -27,17 +29,39 @@ fn is_open(acl: &[Acl]) -> bool {
     acl.iter().any(|entry| entry.scheme == "world" && entry.perms & PERMS_WRITE != 0)
 }
 
-/// The list of a service's history. Writers of its `conf` may add an entry, everybody may read, and only the auditor may
-/// delete. Where everybody may write the `conf`, the list is the same as that of the `conf`.
+/// The list of a service's history. Writers of its `conf` may add an entry, and everybody may read. With an auditor, only
+/// that one may delete entries and change the list; without one, writers may change the list, so that it can be extended.
+/// Where everybody may write the `conf`, and there is no auditor, the list is that of the `conf`.
 pub fn history(conf: &[Acl], auditor: Option<&Acl>) -> Vec<Acl> {
     if is_open(conf) && auditor.is_none() {
         return conf.to_vec();
     }
-    let writers = conf.iter().filter(|entry| entry.perms & PERMS_WRITE != 0);
-    let writers = writers.map(|entry| Acl { perms: PERMS_CREATE | PERMS_READ, ..entry.clone() });
     let auditor = auditor.map(|entry| Acl { perms: PERMS_ALL, ..entry.clone() });
     let readers = (!is_open(conf)).then(|| anyone(PERMS_READ));
-    writers.chain(auditor).chain(readers).collect()
+    let writers = writers(conf, auditor.is_some());
+    writers.into_iter().chain(auditor).chain(readers).collect()
+}
+
+/// The entries in a history for those of these that may write.
+fn writers(entries: &[Acl], is_audited: bool) -> Vec<Acl> {
+    let perms = PERMS_CREATE | PERMS_READ | if is_audited { 0 } else { PERMS_ADMIN };
+    let writers = entries.iter().filter(|entry| entry.perms & PERMS_WRITE != 0);
+    writers.map(|entry| Acl { perms, ..entry.clone() }).collect()
+}
+
+/// A list with these entries in place of those for the same ids.
+pub fn extended(list: &[Acl], new: &[Acl]) -> Vec<Acl> {
+    let is_other = |entry: &&Acl| !new.iter().any(|new| (&new.scheme, &new.id) == (&entry.scheme, &entry.id));
+    list.iter().filter(is_other).chain(new).cloned().collect()
+}
+
+/// The list of a history for which more ids may write the `conf`.
+pub fn extended_history(history: &[Acl], granted: &[Acl]) -> Vec<Acl> {
+    if is_open(history) {
+        return history.to_vec();
+    }
+    let is_audited = history.iter().any(|entry| entry.perms & PERMS_DELETE != 0);
+    extended(history, &writers(granted, is_audited))
 }
 
 /// The list of an entry in a history with this list: nobody may change it.
@@ -59,7 +83,7 @@ pub fn jones_credential(password: &str) -> (String, String) {
 
 /// A list in the form of ZooKeeper's own command line.
 pub fn text(acl: &[Acl]) -> String {
-    let letters = [('c', PERMS_CREATE), ('d', 8), ('r', PERMS_READ), ('w', PERMS_WRITE), ('a', 16)];
+    let letters = [('c', PERMS_CREATE), ('d', PERMS_DELETE), ('r', PERMS_READ), ('w', PERMS_WRITE), ('a', PERMS_ADMIN)];
     let perms =
         |perms: i32| letters.iter().filter(|(_, bit)| perms & bit != 0).map(|(letter, _)| letter).collect::<String>();
     let entries = acl.iter().map(|entry| format!("{}:{}:{}", entry.scheme, entry.id, perms(entry.perms)));

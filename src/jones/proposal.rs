@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::log::plain;
 use crate::model::node_path::NodePath;
 
 use super::json::{Json, Object};
@@ -165,7 +166,7 @@ fn conflict_text(name: &str, conflicts: &[Conflict]) -> String {
     let show = |value: &Option<Json>| value.as_ref().map_or("no value".to_owned(), Json::to_string);
     let mut out = format!("{name} was changed by somebody else meanwhile:");
     for Conflict { key, base, ours, theirs } in conflicts {
-        let (base, ours, theirs) = (show(base), show(ours), show(theirs));
+        let (key, base, ours, theirs) = (plain(key), show(base), show(ours), show(theirs));
         // Writing to a string cannot fail.
         let _ = write!(out, "\n  {key}: it was {base}; now {theirs}; this change has {ours}");
     }

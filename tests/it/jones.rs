@@ -157,10 +157,11 @@ struct JonesClient {
 }
 
 impl JonesClient {
-    /// Waits until the last configuration is this one.
+    /// Waits until the last configuration is this one. The client goes on after an error.
     #[track_caller]
     fn uses(&self, wanted: &str) {
-        let is_so = holds(PATIENCE, || self.lines.lock().unwrap().last().is_some_and(|line| line == wanted));
+        let last = || self.lines.lock().unwrap().iter().rfind(|line| !line.starts_with("error: ")).cloned();
+        let is_so = holds(PATIENCE, || last().is_some_and(|line| line == wanted));
         assert!(is_so, "the client does not use {wanted}: {:?}", self.lines.lock().unwrap());
     }
 }

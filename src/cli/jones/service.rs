@@ -69,6 +69,9 @@ pub struct AclArgs {
     #[arg(help = "Add an entry to the access control list of each node of the service: digest:USER:HASH:cdrwa, … \
                   Repeatable")]
     grant: Vec<Acl>,
+    #[arg(long, value_name = "SCHEME:ID", value_parser = auditor)]
+    #[arg(help = "Name who may prune the history: digest:USER:HASH. Writers can then add to it, but not change it")]
+    auditor: Option<Acl>,
     /// Write without asking
     #[arg(short, long)]
     yes: bool,
@@ -174,18 +177,31 @@ pub async fn all(context: &mut Context) -> Result<Vec<Service>, Fatal> {
 pub async fn acl(context: &mut Context, args: AclArgs) -> Result<Exit, Fatal> {
     let tree = context.store.tree(&args.service).await?;
     let lists = context.store.lists(&tree).await?;
-    if args.grant.is_empty() {
+    if args.grant.is_empty() && args.auditor.is_none() {
         let rows: Vec<Vec<String>> =
             lists.iter().map(|(path, list)| vec![path.to_string(), crate::jones::acl::text(list)]).collect();
         print(&table(&rows))?;
         return Ok(Exit::Done);
     }
     let granted = crate::jones::acl::text(&args.grant);
-    if !args.yes && !ask(&format!("Grant {granted} on {} nodes?", lists.len())).await? {
+    let mut what = Vec::new();
+    if !args.grant.is_empty() {
+        what.push(format!("grant {granted} on {} nodes", lists.len()));
+    }
+    if let Some(auditor) = &args.auditor {
+        what.push(format!("make {}:{} the auditor of the history", auditor.scheme, auditor.id));
+    }
+    let what = what.join(", and ");
+    if !args.yes && !ask(&format!("{}: {what}?", args.service)).await? {
         return Err(Fatal::new(Exit::Failed, "nothing was written"));
     }
-    context.store.grant(&lists, &args.grant).await?;
-    say(&format!("{}: granted {granted} on {} nodes", args.service, lists.len()));
+    if !args.grant.is_empty() {
+        context.store.grant(&args.service, &lists, &args.grant).await?;
+    }
+    if let Some(auditor) = &args.auditor {
+        context.store.set_auditor(&args.service, auditor).await?;
+    }
+    say(&format!("{}: done: {what}", args.service));
     Ok(Exit::Done)
 }
 

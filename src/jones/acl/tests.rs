@@ -15,11 +15,16 @@ fn the_credential_of_jones_is_hashed_twice() {
 #[test]
 fn writers_add_to_the_history_and_do_not_change_it() {
     let jones = [anyone(1), digest(31, "Jones:oZp/tQzsClcdXOXz4bkJ38wdFrU=")];
-    assert_eq!(text(&history(&jones, None)), "digest:Jones:oZp/tQzsClcdXOXz4bkJ38wdFrU=:cr,world:anyone:r");
+    let alone = history(&jones, None);
+    assert_eq!(text(&alone), "digest:Jones:oZp/tQzsClcdXOXz4bkJ38wdFrU=:cra,world:anyone:r");
+    let team = [digest(31, "team:h"), digest(1, "reader:h")];
+    let more = extended_history(&alone, &team);
+    assert_eq!(text(&more), format!("{},digest:team:h:cra", text(&alone)));
     let auditor = digest(0, "audit:h");
     let closed = history(&jones, Some(&auditor));
     assert_eq!(text(&closed), "digest:Jones:oZp/tQzsClcdXOXz4bkJ38wdFrU=:cr,digest:audit:h:cdrwa,world:anyone:r");
     assert_eq!(text(&entry(&closed)), "world:anyone:r");
+    assert_eq!(text(&extended_history(&closed, &team)), format!("{},digest:team:h:cr", text(&closed)));
     let open = [anyone(31)];
     assert_eq!(text(&history(&open, None)), "world:anyone:cdrwa");
     assert_eq!(text(&entry(&open)), "world:anyone:cdrwa");

@@ -180,27 +180,65 @@ impl Store {
     }
 
     /// Adds entries to the access control lists of nodes, from the leaves up, so that a loss of connection leaves the
-    /// upper nodes as they were; then reads them all again.
+    /// upper nodes as they were, and lets those who may write add to the history.
     ///
     /// # Errors
     /// A list is masked or cannot be set. The nodes below it may have been changed.
-    pub async fn grant(&mut self, lists: &BTreeMap<NodePath, Vec<Acl>>, granted: &[Acl]) -> Result<(), Fatal> {
+    pub async fn grant(
+        &mut self,
+        service: &Service,
+        lists: &BTreeMap<NodePath, Vec<Acl>>,
+        granted: &[Acl],
+    ) -> Result<(), Fatal> {
         for (path, list) in lists {
             if acl::is_masked(list) {
                 let message = format!("the ACL of {path} is masked for these credentials: nothing was written");
                 return Err(Fatal::new(Exit::Failed, message));
             }
         }
+        let history = records::history(service);
+        let old = self.list(&history).await?;
+        if let Some(old) = old {
+            let new = acl::extended_history(&old, granted);
+            if new != old {
+                self.set_list(&history, &new).await?;
+            }
+        }
         for (path, list) in lists.iter().rev() {
-            let is_other =
-                |entry: &&Acl| !granted.iter().any(|new| (&new.scheme, &new.id) == (&entry.scheme, &entry.id));
-            let list: Vec<Acl> = list.iter().filter(is_other).chain(granted).cloned().collect();
-            self.call(async |connection| match connection.set_acl(path.as_str(), &list, -1).await?.value {
-                Ok(()) => Ok(()),
-                Err(error) => Err(super::failed("set the ACL of", path.as_str(), error).into()),
-            })
-            .await?;
+            self.set_list(path, &acl::extended(list, granted)).await?;
         }
         Ok(())
+    }
+
+    /// Names who may prune the history of a service. Its writers can then add to it, but not change it.
+    ///
+    /// # Errors
+    /// There is no such service, a list is masked or cannot be set.
+    pub async fn set_auditor(&mut self, service: &Service, auditor: &Acl) -> Result<(), Fatal> {
+        let conf = service.conf(&Env::ROOT);
+        let list = self.list(&conf).await?.unwrap_or_default();
+        if acl::is_masked(&list) {
+            let message = format!("the ACL of {conf} is masked for these credentials: nothing was written");
+            return Err(Fatal::new(Exit::Failed, message));
+        }
+        self.call(async |connection| super::write::ensure_history(connection, service, Some(auditor)).await).await?;
+        self.set_list(&records::history(service), &acl::history(&list, Some(auditor))).await
+    }
+
+    /// The access control list of a node; `None` if there is no such node.
+    async fn list(&mut self, path: &NodePath) -> Result<Option<Vec<Acl>>, Fatal> {
+        self.call(async |connection| {
+            let list = super::found(connection.acl(path.as_str()).await, "read the ACL of", path)?;
+            Ok(list.map(|(list, _)| list))
+        })
+        .await
+    }
+
+    async fn set_list(&mut self, path: &NodePath, list: &[Acl]) -> Result<(), Fatal> {
+        self.call(async |connection| match connection.set_acl(path.as_str(), list, -1).await?.value {
+            Ok(()) => Ok(()),
+            Err(error) => Err(super::failed("set the ACL of", path.as_str(), error).into()),
+        })
+        .await
     }
 }

@@ -156,7 +156,7 @@ fn the_suite_of_jones_holds_with_rosterd_as_the_server() {
     // What was there is still known, and a new service of that name goes on with its revisions.
     scene.ok(&["init", "testservice"]);
     assert!(
-        scene.ok(&["history", "testservice", "-n", "1"]).starts_with("r10 "),
+        scene.ok(&["history", "testservice", "-n", "1"]).starts_with("r11 "),
         "{}",
         scene.ok(&["history", "testservice"])
     );

@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use zookeeper_client::{Client, Error, MultiReadResult};
 
 use super::{Scene, python};
+use crate::support::proxy::Proxy;
 use crate::support::random::count;
+use crate::support::wait::{PATIENCE, eventually};
 
 /// The environments that stay.
 const ENVS: [&str; 7] = ["", "a", "a/b", "a/b/c", "a/d", "e", "e/f"];
@@ -223,4 +225,39 @@ fn a_killed_writer_leaves_all_of_its_change_or_nothing() {
     assert_eq!(scene.ok(&["check", "s"]), "");
     scene.write(&["set", "s", "n=-1"]);
     assert_eq!(check_views(&scene)["e/f"].get("n"), None);
+}
+
+#[test]
+fn a_writer_that_loses_the_reply_finds_out_that_its_change_was_written() {
+    let scene = tree();
+    let (host, chroot) = scene.servers.split_once('/').unwrap();
+    let proxy = Proxy::to(host);
+    proxy.delay(Duration::from_millis(300));
+    let url = format!("zk://{}/{chroot}", proxy.address());
+    let args = ["jones", "set", "s", "n=1", "-y", "--registry", &url];
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| scene.site.run_without_config(&args).expect(0).stderr());
+        // The transaction is done, and its reply is on its way.
+        eventually(PATIENCE, "the change is written", || scene.text("/services/s/conf") == r#"{"n": 1}"#);
+        proxy.hang_up();
+        let stderr = writer.join().unwrap();
+        assert!(stderr.contains("s: published as r7"), "{stderr}");
+    });
+    assert_eq!(scene.ok(&["history", "s"]).lines().count(), 8, "it was written once");
+}
+
+#[test]
+fn old_entries_are_deleted_and_revisions_go_on() {
+    let scene = tree();
+    let entries = |range: std::ops::Range<u32>| {
+        let entry = |number: u32| (format!("/rosterd/jones/s/history/r-{number:010}"), b"{\"op\": \"set\"}".to_vec());
+        range.map(entry).collect::<Vec<_>>()
+    };
+    scene.client.put_all(&entries(7..257));
+    scene.write(&["set", "s", "n=1"]);
+    let history = scene.ok(&["history", "s"]);
+    assert_eq!(history.lines().count(), 200);
+    assert!(history.starts_with("r257  "), "{history}");
+    assert!(scene.node("/rosterd/jones/s/history/r-0000000057").is_none());
+    assert!(scene.node("/rosterd/jones/s/history/r-0000000058").is_some());
 }

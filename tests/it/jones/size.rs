@@ -20,7 +20,7 @@ fn large() -> Scene {
 fn a_change_of_1_2_mb_is_refused_before_it_is_sent_and_staged_completes_it() {
     let scene = large();
     let stderr = scene.refused(&["apply", "big", "big.json", "-y"], 1);
-    assert!(stderr.contains("the transaction with 1 environments and 351 views has 12"), "{stderr}");
+    assert!(stderr.contains("the transaction with 1 environments and 351 views has 13"), "{stderr}");
     assert!(
         stderr.contains("over the limit of 1000000 bytes for a request; nothing was written; --staged"),
         "{stderr}"

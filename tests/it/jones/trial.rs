@@ -2,15 +2,15 @@
 
 use super::Scene;
 
-const TEMPLATE: &str = "defaults\n    timeout connect 1s\n    timeout client 1s\n    timeout server 1s\n\nfrontend f\n    mode http\n    \
-                        bind 127.0.0.1:1\n    maxconn {{ settings.maxconn }}\n    default_backend b\n\nbackend b\n    mode http\n{% for m in web %}    \
+const TEMPLATE: &str = "defaults\n    timeout connect 1s\n    timeout client {{ settings.idle }}\n    timeout server 1s\n\nfrontend f\n    mode http\n    \
+                        bind 127.0.0.1:1\n    default_backend b\n\nbackend b\n    mode http\n{% for m in web %}    \
                         server {{ m.host }} {{ m.address }}\n{% endfor %}";
 
 #[test]
 fn a_change_that_breaks_haproxy_is_refused_in_its_own_words_and_nothing_is_written() {
     let scene = Scene::pycon();
-    scene.write(&["set", "pycon/parent", "maxconn=100"]);
-    scene.client.put("/services/web/h1:80", b"");
+    scene.write(&["set", "pycon/parent", "idle=\"1s\""]);
+    scene.client.put("/services/web/127.0.0.1:80", b"");
     scene.site.file("templates/haproxy.cfg.tera", TEMPLATE);
     scene.site.file(
         "agent.toml",
@@ -22,22 +22,25 @@ fn a_change_that_breaks_haproxy_is_refused_in_its_own_words_and_nothing_is_writt
         ),
     );
     let before = scene.site.tree();
-    let stderr = scene.refused(&["set", "pycon/parent", "maxconn=\"many\"", "-y", "--try", "agent.toml"], 1);
-    assert!(stderr.contains("haproxy -c -f") && stderr.contains("'maxconn'"), "haproxy's own words: {stderr}");
+    let stderr = scene.refused(&["set", "pycon/parent", "idle=\"soon\"", "-y", "--try", "agent.toml"], 1);
+    assert!(
+        stderr.contains("haproxy -c -f") && stderr.contains("'timeout client'") && stderr.contains("[ALERT]"),
+        "haproxy's own words: {stderr}"
+    );
     assert!(stderr.contains("nothing was written"), "{stderr}");
-    let stderr = scene.refused(&["set", "pycon/parent", "--unset", "maxconn", "-y", "--try", "agent.toml"], 1);
+    let stderr = scene.refused(&["set", "pycon/parent", "--unset", "idle", "-y", "--try", "agent.toml"], 1);
     assert!(stderr.contains("haproxy.cfg.tera"), "a template that cannot be rendered: {stderr}");
-    let tried = scene.jones(&["set", "pycon", "maxconn=9", "-y", "--try", "agent.toml"]);
+    let tried = scene.jones(&["set", "pycon", "idle=\"9s\"", "-y", "--try", "agent.toml"]);
     assert!(
         tried.expect(0).stderr().contains("no template reads a view that changes"),
         "parent hides it: {}",
         tried.stderr()
     );
-    let tried = scene.jones(&["set", "pycon/parent", "maxconn=200", "-y", "--try", "agent.toml"]);
+    let tried = scene.jones(&["set", "pycon/parent", "idle=\"2s\"", "-y", "--try", "agent.toml"]);
     assert!(tried.expect(0).stderr().contains("rendered and checked: haproxy.cfg"), "{}", tried.stderr());
-    assert_eq!(scene.text("/services/pycon/conf/parent"), r#"{"maxconn": 200}"#);
+    assert_eq!(scene.text("/services/pycon/conf/parent"), r#"{"idle": "2s"}"#);
     assert_eq!(scene.site.tree(), before, "no file of the host was touched");
-    let wrong = scene.refused(&["set", "pycon/parent", "maxconn=1", "-y", "--try", "gone.toml"], 78);
+    let wrong = scene.refused(&["set", "pycon/parent", "idle=\"3s\"", "-y", "--try", "gone.toml"], 78);
     assert!(wrong.contains("gone.toml"), "{wrong}");
 }
 
