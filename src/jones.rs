@@ -16,6 +16,7 @@ pub mod path;
 pub mod plan;
 pub mod proposal;
 pub mod records;
+pub mod shape;
 pub mod store;
 pub mod tree;
 pub mod words;

@@ -9,6 +9,7 @@ use super::Global;
 use crate::error::{Exit, Fatal};
 use crate::jones::store::MAX_REQUEST;
 
+mod canary;
 mod check;
 mod common;
 mod conf;
@@ -76,11 +77,11 @@ enum JonesCommand {
     /// Let pinned hosts read the current view again
     Unpin(pins::UnpinArgs),
     /// Let some hosts read what a change would make of their view
-    Canary(pins::CanaryArgs),
+    Canary(canary::CanaryArgs),
     /// Publish the change of a canary for all hosts
-    Promote(pins::PromoteArgs),
+    Promote(canary::PromoteArgs),
     /// Drop a canary: its hosts read what they read before
-    Abort(pins::AbortArgs),
+    Abort(canary::AbortArgs),
     /// Find stale, empty and missing views, associations that lead nowhere, and more
     Check(check::CheckArgs),
     /// Write services as files: one JSON file an environment, and hosts.json
@@ -125,9 +126,9 @@ async fn run(context: &mut Context, command: JonesCommand) -> Result<Exit, Fatal
         JonesCommand::Rollback(args) => history::rollback(context, args).await,
         JonesCommand::Pin(args) => pins::pin(context, args).await,
         JonesCommand::Unpin(args) => pins::unpin(context, args).await,
-        JonesCommand::Canary(args) => pins::canary(context, args).await,
-        JonesCommand::Promote(args) => pins::promote(context, args).await,
-        JonesCommand::Abort(args) => pins::abort(context, args).await,
+        JonesCommand::Canary(args) => canary::canary(context, args).await,
+        JonesCommand::Promote(args) => canary::promote(context, args).await,
+        JonesCommand::Abort(args) => canary::abort(context, args).await,
         JonesCommand::Check(args) => check::check(context, args).await,
         JonesCommand::Export(args) => files::export(context, args).await,
         JonesCommand::Import(args) => files::import(context, args).await,

@@ -2,6 +2,7 @@
 //! with the versions under which it holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use crate::model::node_path::NodePath;
 
@@ -10,8 +11,9 @@ use super::json::{self, Object};
 use super::nodemaps::Encoding;
 use super::path::{Env, Kind};
 use super::proposal::{Change, Wanted};
+use super::shape::check_shape;
 use super::tree::{Node, Tree, fold};
-use super::words::{hosts, listed, name};
+use super::words::name;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,9 @@ pub struct ObjectDiff {
     pub hosts: Vec<String>,
 }
 
+/// The path of each host whose association changes, before and after.
+pub type Moves = BTreeMap<String, (Option<String>, Option<String>)>;
+
 /// A transaction, and what it changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -54,7 +59,7 @@ pub struct Plan {
     /// Each changed view.
     pub views: Vec<ObjectDiff>,
     /// The path of each host whose association changes, before and after.
-    pub hosts: BTreeMap<String, (Option<String>, Option<String>)>,
+    pub hosts: Moves,
     /// The entry of the history.
     pub entry: Entry,
 }
@@ -280,7 +285,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The other nodes, and the associations.
-    fn nodemaps(&mut self) -> Result<BTreeMap<String, (Option<String>, Option<String>)>, String> {
+    fn nodemaps(&mut self) -> Result<Moves, String> {
         let (tree, change) = (self.tree, self.change);
         for env in &change.needed {
             if !change.confs.contains_key(env) {
@@ -352,47 +357,13 @@ fn broken(tree: &Tree, env: &Env, reason: &str) -> String {
     )
 }
 
-/// Whether the environments that the change needs are there, and those that it deletes are free.
-fn check_shape(tree: &Tree, change: &Change) -> Result<(), String> {
-    let will_exist = |env: &Env| match change.confs.get(env) {
-        Some(wanted) => *wanted != Wanted::Delete,
-        None => tree.envs.contains_key(env),
-    };
-    for (env, wanted) in &change.confs {
-        if *wanted == Wanted::Delete {
-            check_deletion(tree, change, env)?;
-        } else if let Some(parent) = env.parent().filter(|parent| !will_exist(parent)) {
-            let (shown, parent) = (name(&tree.service, env), name(&tree.service, &parent));
-            return Err(format!("{shown}: its parent {parent} does not exist; create it first"));
-        }
-    }
-    if let Some(env) = change.needed.iter().find(|env| !will_exist(env)) {
-        return Err(format!("{} does not exist; create it first", name(&tree.service, env)));
-    }
-    Ok(())
-}
-
-fn check_deletion(tree: &Tree, change: &Change, env: &Env) -> Result<(), String> {
-    let shown = name(&tree.service, env);
-    if env.is_root() {
-        return Err(format!("{shown}: the root environment goes with its service only"));
-    }
-    let stays = |child: &&Env| change.confs.get(*child) != Some(&Wanted::Delete);
-    let children: Vec<String> = tree.children(env).filter(stays).map(|child| name(&tree.service, child)).collect();
-    if !children.is_empty() {
-        return Err(format!("{shown} has environments below it: {}; delete them first", children.join(", ")));
-    }
-    let (readers, frozen) = (tree.readers(env), tree.frozen_readers(env));
-    let names: Vec<&str> = readers.into_iter().chain(frozen).filter(|host| !change.hosts.contains_key(*host)).collect();
-    if !names.is_empty() {
-        let (count, names) = (hosts(names.len()), listed(&names));
-        return Err(format!("{shown} is read by {count}: {names}; dissociate them first"));
-    }
-    Ok(())
-}
-
 /// The SHA-256 of bytes in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in hash.as_ref() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -16,6 +16,7 @@ pub mod pending;
 pub mod read;
 pub mod repair;
 pub mod service;
+pub mod transaction;
 pub mod write;
 
 /// The exit code when somebody else has changed the same meanwhile. It is the number of a hold.

@@ -7,6 +7,7 @@ use crate::error::{Exit, Fatal};
 use crate::jones::acl;
 use crate::jones::check::{Finding, findings, unused_views};
 use crate::jones::path::{Env, Service};
+use crate::jones::store::pending::is_pending;
 use crate::jones::tree::Tree;
 use crate::log::plain;
 use crate::model::node_path::NodePath;
@@ -17,6 +18,7 @@ use super::service::all;
 
 /// The command line of `check`.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option")]
 pub struct CheckArgs {
     /// The services
     #[arg(value_parser = service, required_unless_present = "all")]
@@ -110,7 +112,7 @@ async fn look(context: &mut Context, service: &Service) -> Result<Vec<Finding>, 
         return Err(Fatal::new(Exit::Failed, format!("there is no service {service}")));
     }
     let mut found = findings(&tree);
-    if context.store.is_pending(&tree) {
+    if is_pending(&tree) {
         let text = format!("{service}: a staged change was not finished");
         found.insert(0, Finding { text, is_repairable: true });
     }

@@ -69,6 +69,7 @@ pub fn revision(text: &str) -> Result<u64, String> {
 
 /// The options of every command that writes.
 #[derive(Debug, Clone, Default, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option")]
 pub struct WriteOptions {
     /// The reason, which is kept in the history
     #[arg(short, long, value_name = "TEXT")]
@@ -82,7 +83,7 @@ pub struct WriteOptions {
     /// With --dry-run: exit with code 2 if something would change
     #[arg(long)]
     pub detailed_exitcode: bool,
-    /// First render the templates of this rosterd.toml with the new views, and run their check_cmd. Repeatable
+    /// First render the templates of this rosterd.toml with the new views, and run their checks. Repeatable
     #[arg(long = "try", value_name = "CONFIG")]
     pub trials: Vec<PathBuf>,
     /// Write a change that is too large for one transaction in several

@@ -14,6 +14,7 @@ use crate::jones::plan::Plan;
 use crate::jones::proposal::{ConfEdit, Proposal};
 use crate::jones::words::name;
 use crate::jones::{diff as text, past};
+use crate::log::plain;
 
 use super::common::{Context, Target, revision, say, target};
 use super::conf::read_object;
@@ -91,7 +92,8 @@ async fn between(context: &mut Context, target: &Target, revisions: Revisions) -
         let get = |conf: Option<&'_ Result<Object, String>>| conf.and_then(|conf| conf.as_ref().ok()).cloned();
         let (before, after) = (get(before), get(after));
         if before != after {
-            out.push_str(&format!("{shown}: own configuration\n{}", hunks(before.as_ref(), after.as_ref())));
+            out += &(shown + ": own configuration\n");
+            out += &hunks(before.as_ref(), after.as_ref());
         }
     }
     Ok(out)
@@ -104,7 +106,9 @@ async fn since_history(context: &mut Context, target: &Target) -> Result<String,
     let mut out = String::new();
     for found in outside(&tree, &history).into_iter().filter(|found| found.env.is_within(&target.env)) {
         let now = tree.envs.get(&found.env).and_then(|nodes| nodes.conf.object.as_ref().ok());
-        out.push_str(&format!("{}\n{}", found.text(&target.service), hunks(found.recorded.as_ref(), now)));
+        out += &plain(&found.text(&target.service));
+        out.push('\n');
+        out += &hunks(found.recorded.as_ref(), now);
     }
     Ok(out)
 }

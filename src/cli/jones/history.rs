@@ -164,20 +164,27 @@ pub async fn show(context: &mut Context, args: ShowArgs) -> Result<Exit, Fatal> 
     };
     let failed = |why: &String| Fatal::new(Exit::Failed, format!("r{} is not an entry: {why}", args.revision));
     let entry = recorded.entry.as_ref().map_err(failed)?;
-    let mut out =
-        format!("revision r{}\nchange   {} {}\nauthor   {}\n", args.revision, entry.op, subject(entry), entry.author);
-    out += &format!("time     {}\nvia      {}\nzxid     {:#x}\n", entry.at, entry.via, recorded.stat.czxid.0);
+    let mut head = vec![
+        format!("revision r{}", args.revision),
+        format!("change   {} {}", entry.op, subject(entry)),
+        format!("author   {}", entry.author),
+        format!("time     {}", entry.at),
+        format!("via      {}", entry.via),
+        format!("zxid     {:#x}", recorded.stat.czxid.0),
+    ];
     if !entry.comment.is_empty() {
-        out += &format!("comment  {}\n", entry.comment);
+        head.push(format!("comment  {}", entry.comment));
     }
-    let mut out: String = out.lines().map(|line| plain(line).into_owned() + "\n").collect();
+    let line = |text: String| plain(&text).into_owned() + "\n";
+    let mut out: String = head.into_iter().map(line).collect();
     for change in &entry.changes {
-        out += &format!("\n{}: own configuration\n", name(&args.service, &change.env));
+        out.push('\n');
+        out += &line(format!("{}: own configuration", name(&args.service, &change.env)));
         out += &hunks(former(&history, args.revision, change).as_ref(), change.after.as_ref());
     }
     for (host, (from, to)) in &entry.nodemaps {
         let show = |path: &Option<String>| path.clone().unwrap_or_else(|| "(no association)".to_owned());
-        out += &format!("{}\n", plain(&format!("host {host}: {} -> {}", show(from), show(to))));
+        out += &line(format!("host {host}: {} -> {}", show(from), show(to)));
     }
     print(&out)?;
     Ok(Exit::Done)

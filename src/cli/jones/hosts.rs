@@ -32,7 +32,7 @@ pub struct AssociateArgs {
 enum Spelling {
     /// As Jones 1.0 writes it
     Json,
-    /// NAME -> PATH lines, which the client on PyPI reads
+    /// NAME -> PATH lines, which Jones wrote before 1.0 and its client 0.5.4 reads
     Arrows,
 }
 

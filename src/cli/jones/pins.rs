@@ -1,25 +1,19 @@
-//! `pin`, `unpin`, `canary`, `promote` and `abort`: hosts that read another node than the view of their environment.
+//! `pin` and `unpin`: hosts that read their view as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 
-use crate::cli::agent_commands::print;
 use crate::error::{Exit, Fatal};
-use crate::jones::diff::hunks;
-use crate::jones::json::{self, Json, Object};
+use crate::jones::json;
 use crate::jones::past;
 use crate::jones::path::{Env, Kind, Service};
-use crate::jones::proposal::{ConfEdit, HostEdit, Proposal};
-use crate::jones::tree::{Tree, fold};
-use crate::jones::words::{hosts as hosts_text, name};
-use crate::model::digest::digest;
+use crate::jones::proposal::{HostEdit, Proposal};
+use crate::jones::tree::Tree;
+use crate::jones::words::name;
 use crate::model::node_path::NodePath;
 
-use super::common::{Context, Target, WriteOptions, host, revision, say, service, target};
-use super::conf::{assignment, read_object};
+use super::common::{Context, WriteOptions, host, revision, service};
 use super::hosts::path_of;
 
 /// The command line of `pin`.
@@ -51,66 +45,16 @@ pub struct UnpinArgs {
     write: WriteOptions,
 }
 
-/// The command line of `canary`.
-#[derive(Debug, Args)]
-pub struct CanaryArgs {
-    /// SERVICE or SERVICE/ENVIRONMENT
-    #[arg(value_parser = target)]
-    target: Target,
-    /// The hosts that read the change
-    #[arg(value_parser = host, required_unless_present = "percent")]
-    hosts: Vec<String>,
-    /// In place of hosts: this share of the hosts that the change would reach
-    #[arg(long, value_name = "P", conflicts_with = "hosts", value_parser = clap::value_parser!(u8).range(1..=100))]
-    percent: Option<u8>,
-    /// Set a key. Repeatable
-    #[arg(long = "set", value_name = "KEY=JSON", value_parser = assignment)]
-    assignments: Vec<(String, Json)>,
-    /// Remove a key. Repeatable
-    #[arg(long, value_name = "KEY")]
-    unset: Vec<String>,
-    /// Replace the whole configuration with a file, or with standard input (-)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["assignments", "unset"])]
-    file: Option<PathBuf>,
-    /// The name of the canary
-    #[arg(long, value_name = "NAME", default_value = "canary", value_parser = service)]
-    id: Service,
-    #[command(flatten)]
-    write: WriteOptions,
-}
-
-/// The command line of `promote`.
-#[derive(Debug, Args)]
-pub struct PromoteArgs {
-    /// SERVICE
-    #[arg(value_parser = service)]
-    service: Service,
-    /// The name of the canary
-    #[arg(default_value = "canary", value_parser = service)]
-    id: Service,
-    #[command(flatten)]
-    write: WriteOptions,
-}
-
-/// The command line of `abort`.
-#[derive(Debug, Args)]
-pub struct AbortArgs {
-    /// SERVICE
-    #[arg(value_parser = service)]
-    service: Service,
-    /// The name of the canary
-    #[arg(default_value = "canary", value_parser = service)]
-    id: Service,
-    #[command(flatten)]
-    write: WriteOptions,
-}
-
-fn failed(why: impl Into<String>) -> Fatal {
+/// A refusal.
+pub fn failed(why: impl Into<String>) -> Fatal {
     Fatal::new(Exit::Failed, why)
 }
 
-/// The environment whose view a host reads, as long as it is no pin and no canary.
-fn env_of(tree: &Tree, host: &str) -> Result<Env, Fatal> {
+/// The environment whose view a host reads.
+///
+/// # Errors
+/// It reads a pin, a canary, or no view.
+pub fn env_of(tree: &Tree, host: &str) -> Result<Env, Fatal> {
     let service = &tree.service;
     let found =
         tree.destination(host).map_err(|why| failed(format!("{service}: host {host} is associated with {why}")))?;
@@ -125,7 +69,13 @@ fn env_of(tree: &Tree, host: &str) -> Result<Env, Fatal> {
 }
 
 /// Adds a node, with those above it that are missing, down from below `root`.
-fn put(nodes: &mut BTreeMap<NodePath, Option<Vec<u8>>>, tree: &Tree, root: &NodePath, path: NodePath, data: Vec<u8>) {
+pub fn put(
+    nodes: &mut BTreeMap<NodePath, Option<Vec<u8>>>,
+    tree: &Tree,
+    root: &NodePath,
+    path: NodePath,
+    data: Vec<u8>,
+) {
     let segments = root.segments_below(path.as_str()).unwrap_or_default();
     let mut above = root.clone();
     for name in segments {
@@ -138,7 +88,7 @@ fn put(nodes: &mut BTreeMap<NodePath, Option<Vec<u8>>>, tree: &Tree, root: &Node
 }
 
 /// Deletes what is below `root`, unless a path in `used` needs it.
-fn sweep(nodes: &mut BTreeMap<NodePath, Option<Vec<u8>>>, tree: &Tree, root: &NodePath, used: &BTreeSet<String>) {
+pub fn sweep(nodes: &mut BTreeMap<NodePath, Option<Vec<u8>>>, tree: &Tree, root: &NodePath, used: &BTreeSet<String>) {
     let is_used =
         |path: &NodePath| used.iter().any(|used| used == path.as_str() || used.starts_with(&format!("{path}/")));
     for path in tree.frozen.keys().filter(|path| root.segments_below(path.as_str()).is_some()) {
@@ -149,7 +99,7 @@ fn sweep(nodes: &mut BTreeMap<NodePath, Option<Vec<u8>>>, tree: &Tree, root: &No
 }
 
 /// What a host read before it was pinned or got into a canary.
-fn former(tree: &Tree, record: &NodePath) -> Option<String> {
+pub fn former(tree: &Tree, record: &NodePath) -> Option<String> {
     let node = tree.frozen.get(record)?;
     String::from_utf8(node.data.to_vec()).ok().filter(|path| !path.is_empty())
 }
@@ -201,186 +151,4 @@ pub async fn unpin(context: &mut Context, args: UnpinArgs) -> Result<Exit, Fatal
     let used: BTreeSet<String> = others.map(|(_, path)| path.to_owned()).collect();
     sweep(&mut proposal.nodes, &tree, &service.path().child("pins"), &used);
     context.submit(tree, proposal, "unpin", &args.write).await
-}
-
-/// The record of a canary: the change that it tries.
-struct Trial {
-    env: Env,
-    base: Object,
-    wanted: Object,
-}
-
-fn record_of(service: &Service, id: &Service) -> NodePath {
-    service.records().child("canary").child(id.as_str())
-}
-
-impl Trial {
-    fn write(&self) -> Vec<u8> {
-        let mut out = Object::new();
-        out.insert("env".to_owned(), self.env.to_string().into());
-        out.insert("base".to_owned(), Json::Object(self.base.clone()));
-        out.insert("conf".to_owned(), Json::Object(self.wanted.clone()));
-        json::bytes(&out)
-    }
-
-    fn read(tree: &Tree, id: &Service) -> Result<Self, Fatal> {
-        let path = record_of(&tree.service, id);
-        let Some(node) = tree.frozen.get(&path) else {
-            let known = tree.frozen.keys().filter(|other| parent_is(other, &tree.service.records().child("canary")));
-            let known: Vec<&str> = known.map(NodePath::name).collect();
-            let known =
-                if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
-            return Err(failed(format!("{}: there is no canary {id}: {known}", tree.service)));
-        };
-        let damaged = || failed(format!("{path} is not the record of a canary; abort it"));
-        let object = node.object.as_ref().map_err(|_| damaged())?;
-        let part = |key: &str| object.get(key).and_then(Json::as_object).cloned().ok_or_else(damaged);
-        let env = object.get("env").and_then(Json::as_str).and_then(|env| Env::parse(env).ok()).ok_or_else(damaged)?;
-        Ok(Self { env, base: part("base")?, wanted: part("conf")? })
-    }
-}
-
-fn parent_is(path: &NodePath, parent: &NodePath) -> bool {
-    parent.segments_below(path.as_str()).is_some_and(|segments| segments.len() == 1)
-}
-
-/// Runs `canary`.
-pub async fn canary(context: &mut Context, args: CanaryArgs) -> Result<Exit, Fatal> {
-    let service = &args.target.service;
-    let tree = context.store.tree(service).await?;
-    if tree.frozen.contains_key(&record_of(service, &args.id)) {
-        let message = format!(
-            "{service}: there is a canary {0} already; promote or abort it, or give this one another --id",
-            args.id
-        );
-        return Err(failed(message));
-    }
-    let trial = trial(&tree, &args)?;
-    let hosts = chosen(&tree, &args)?;
-    let mut proposal = Proposal::default();
-    let confs = |env: &Env| tree.envs.get(env).map(|nodes| &nodes.conf.object);
-    let wanted = Ok(trial.wanted.clone());
-    for (host, env) in hosts {
-        let view = fold(&env, |env| if *env == trial.env { Some(&wanted) } else { confs(env) });
-        let view = view.map_err(|why| failed(format!("{}: {}", name(service, &why.env), why.reason)))?;
-        let (path, base) = (service.canary(args.id.as_str(), &env), path_of(&tree, &host));
-        put(&mut proposal.nodes, &tree, &service.path(), path.clone(), json::bytes(&view));
-        let record = record_of(service, &args.id).child(&host);
-        let before = base.clone().unwrap_or_default().into_bytes();
-        put(&mut proposal.nodes, &tree, &service.records(), record, before);
-        proposal.hosts.insert(host, HostEdit { base, wanted: Some(path.to_string()), env: Some(env) });
-    }
-    put(&mut proposal.nodes, &tree, &service.records(), record_of(service, &args.id), trial.write());
-    let count = hosts_text(proposal.hosts.len());
-    let (shown, changes) = (name(service, &trial.env), hunks(Some(&trial.base), Some(&trial.wanted)));
-    print(&format!("{shown}: own configuration, for {count}\n{changes}"))?;
-    let exit = context.submit(tree, proposal, &format!("canary {}", args.id), &args.write).await?;
-    if !args.write.dry_run {
-        say(&format!("{service}: the change reaches {count}; end the canary with promote or abort"));
-    }
-    Ok(exit)
-}
-
-/// The change that a canary tries.
-fn trial(tree: &Tree, args: &CanaryArgs) -> Result<Trial, Fatal> {
-    let (service, env) = (&args.target.service, args.target.env.clone());
-    let node = tree.envs.get(&env).map(|nodes| &nodes.conf.object);
-    let shown = name(service, &env);
-    let base = node.ok_or_else(|| failed(format!("there is no environment {shown}")))?;
-    let base = base.clone().map_err(|why| failed(format!("{shown}: {why}")))?;
-    let wanted = match &args.file {
-        Some(file) => read_object(file)?,
-        None => {
-            let mut wanted = base.clone();
-            wanted.extend(args.assignments.iter().cloned());
-            for key in &args.unset {
-                wanted.shift_remove(key);
-            }
-            wanted
-        }
-    };
-    if wanted == base {
-        return Err(Fatal::new(
-            Exit::Usage,
-            format!("{shown}: a canary needs a change: --set KEY=JSON, --unset KEY or --file FILE"),
-        ));
-    }
-    Ok(Trial { env, base, wanted })
-}
-
-/// The hosts of a canary, each with the environment whose view it reads.
-fn chosen(tree: &Tree, args: &CanaryArgs) -> Result<Vec<(String, Env)>, Fatal> {
-    let (service, env) = (&args.target.service, &args.target.env);
-    let Some(percent) = args.percent else {
-        let one = |host: &String| {
-            let own = env_of(tree, host)?;
-            if own.is_within(env) {
-                return Ok((host.clone(), own));
-            }
-            let message = format!(
-                "{service}: host {host} reads {}, which the change of {} does not reach",
-                name(service, &own),
-                name(service, env)
-            );
-            Err(failed(message))
-        };
-        return args.hosts.iter().map(one).collect();
-    };
-    let mut reached: Vec<(String, Env)> = tree
-        .hosts()
-        .filter_map(|(host, _)| Some((host.to_owned(), env_of(tree, host).ok()?)))
-        .filter(|(_, own)| own.is_within(env))
-        .collect();
-    if reached.is_empty() {
-        return Err(failed(format!("{}: the change reaches no associated host", name(service, env))));
-    }
-    // The same hosts for the same canary, whoever asks, and more of them with a larger share.
-    reached.sort_by_key(|(host, _)| digest([args.id.as_str(), host.as_str()].into_iter()));
-    let count = (reached.len() * usize::from(percent)).div_ceil(100);
-    reached.truncate(count);
-    Ok(reached)
-}
-
-/// The end of a canary: its hosts read what they read before, and its nodes are deleted.
-fn end(tree: &Tree, id: &Service) -> Proposal {
-    let service = &tree.service;
-    let mut proposal = Proposal::default();
-    let name: Arc<str> = Arc::from(id.as_str());
-    for (host, path) in tree.hosts() {
-        let kind = service.destination(path).map(|found| found.kind);
-        let Ok(Kind::Canary(of, env)) = kind else { continue };
-        if of != name {
-            continue;
-        }
-        let record = record_of(service, id).child(host);
-        let wanted = match tree.frozen.get(&record) {
-            Some(_) => former(tree, &record),
-            None => Some(service.view(&env).to_string()),
-        };
-        proposal.hosts.insert(host.to_owned(), HostEdit { base: Some(path.to_owned()), wanted, env: Some(env) });
-    }
-    for root in [record_of(service, id), service.canary(id.as_str(), &Env::ROOT)] {
-        sweep(&mut proposal.nodes, tree, &root, &BTreeSet::new());
-    }
-    proposal
-}
-
-/// Runs `promote`.
-pub async fn promote(context: &mut Context, args: PromoteArgs) -> Result<Exit, Fatal> {
-    let tree = context.store.tree(&args.service).await?;
-    let trial = Trial::read(&tree, &args.id)?;
-    let mut proposal = end(&tree, &args.id);
-    let edit = ConfEdit { base: Some(trial.base), wanted: Some(trial.wanted), version: None };
-    proposal.confs.insert(trial.env, edit);
-    context.submit(tree, proposal, &format!("promote {}", args.id), &args.write).await
-}
-
-/// Runs `abort`.
-pub async fn abort(context: &mut Context, args: AbortArgs) -> Result<Exit, Fatal> {
-    let tree = context.store.tree(&args.service).await?;
-    let proposal = end(&tree, &args.id);
-    if proposal.nodes.is_empty() && proposal.hosts.is_empty() {
-        Trial::read(&tree, &args.id)?;
-    }
-    context.submit(tree, proposal, &format!("abort {}", args.id), &args.write).await
 }

@@ -80,7 +80,7 @@ pub struct AclArgs {
 /// The command line of `credential`.
 #[derive(Debug, Args)]
 pub struct CredentialArgs {
-    /// A file with Jones's ZK_DIGEST_PASSWORD [default: standard input]
+    /// A file with the digest password of Jones [default: standard input]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -208,18 +208,16 @@ pub async fn acl(context: &mut Context, args: AclArgs) -> Result<Exit, Fatal> {
 /// Runs `credential`.
 pub fn credential(args: &CredentialArgs) -> Result<Exit, Fatal> {
     let wrong = |why: String| Fatal::new(Exit::Failed, why);
-    let text = match &args.file {
-        Some(file) => std::fs::read_to_string(working_dir().join(file))
-            .map_err(|why| wrong(format!("cannot read {}: {why}", file.display())))?,
-        None => {
-            if io::stdin().is_terminal() {
-                say("type the password that Jones has in ZK_DIGEST_PASSWORD, then Enter and Ctrl-D");
-            }
-            let mut text = String::new();
-            io::stdin().lock().read_to_string(&mut text).map_err(|why| wrong(why.to_string()))?;
-            text
+    let mut text = String::new();
+    if let Some(file) = &args.file {
+        let read = std::fs::read_to_string(working_dir().join(file));
+        text = read.map_err(|why| wrong(format!("cannot read {}: {why}", file.display())))?;
+    } else {
+        if io::stdin().is_terminal() {
+            say("type the password that Jones has in ZK_DIGEST_PASSWORD, then Enter and Ctrl-D");
         }
-    };
+        io::stdin().lock().read_to_string(&mut text).map_err(|why| wrong(why.to_string()))?;
+    }
     let password = text.strip_suffix('\n').unwrap_or(&text);
     if password.is_empty() || password.contains('\n') {
         return Err(wrong("the password is one line".to_owned()));

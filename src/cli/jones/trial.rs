@@ -220,7 +220,7 @@ async fn read_subjects(
     drop(told);
     let _ = timeout(Duration::from_secs(2), following).await;
     if views.len() < wanted.len() {
-        let why = reason.map_or_else(|| "no answer".to_owned(), |reason| reason.to_string());
+        let why = reason.unwrap_or_else(|| "no answer".to_owned());
         return Err(format!("the rosters of registry {} cannot be read: {why}", registry.name));
     }
     Ok(views)

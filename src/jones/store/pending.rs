@@ -7,14 +7,14 @@ use crate::jones::records;
 use crate::jones::tree::Tree;
 
 use super::Store;
-use super::write::Sent;
+use super::transaction::Sent;
+
+/// Whether a change of a service is not finished.
+pub fn is_pending(tree: &Tree) -> bool {
+    tree.frozen.contains_key(&records::pending(&tree.service))
+}
 
 impl Store {
-    /// Whether a change of a service is not finished.
-    pub fn is_pending(&self, tree: &Tree) -> bool {
-        tree.frozen.contains_key(&records::pending(&tree.service))
-    }
-
     /// Finishes a change that was written in parts, by whomever. Does nothing if there is none.
     ///
     /// # Errors

@@ -100,7 +100,7 @@ async fn read(connection: &Connection, service: &Service) -> Result<Tree, Stop> 
         let is_same =
             |(path, cversion): (&NodePath, &i32)| nodes.get(path).is_some_and(|(_, stat)| stat.cversion == *cversion);
         if confs.iter().all(is_same) {
-            return Ok(tree(service, nodes, others.into_keys().collect()));
+            return Ok(tree(service, nodes, &others.into_keys().collect()));
         }
     }
 }
@@ -160,7 +160,7 @@ pub async fn read_nodes(
     Ok(nodes)
 }
 
-fn tree(service: &Service, mut nodes: BTreeMap<NodePath, (Bytes, Stat)>, frozen: BTreeSet<NodePath>) -> Tree {
+fn tree(service: &Service, mut nodes: BTreeMap<NodePath, (Bytes, Stat)>, frozen: &BTreeSet<NodePath>) -> Tree {
     let nodemaps = match nodes.remove(&service.nodemaps()) {
         Some((data, stat)) => NodeMaps::parse(&data).map(|maps| MapsNode { stat: Some(stat), maps }),
         None => Ok(MapsNode::default()),

@@ -4,7 +4,7 @@ use crate::error::{Exit, Fatal};
 use crate::model::node_path::NodePath;
 use crate::zk::{Operation, ServerError};
 
-use super::write::{create_missing, list_to_copy};
+use super::transaction::{create_missing, list_to_copy};
 use super::{CHANGED, Store, failed, found};
 
 impl Store {

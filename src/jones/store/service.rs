@@ -13,7 +13,7 @@ use crate::jones::tree::Tree;
 use crate::model::node_path::NodePath;
 use crate::zk::{Acl, Connection};
 
-use super::write::{Lists, Sent, create_missing, list_to_copy, send_with};
+use super::transaction::{Lists, Sent, create_missing, list_to_copy, send_with};
 use super::{CHANGED, Stop, Store};
 
 impl Store {
@@ -91,7 +91,7 @@ impl Store {
         steps.push(Step::Record(Entry { changes: vec![change], ..entry }.write()));
         let auditor = self.auditor.clone();
         let done = self.call_once(async |connection| {
-            let list = super::write::ensure_history(connection, service, auditor.as_ref()).await?;
+            let list = super::transaction::ensure_history(connection, service, auditor.as_ref()).await?;
             send_with(connection, service, &steps, &Lists { create: BTreeMap::new(), default: &list }).await
         });
         match done.await? {
@@ -112,13 +112,12 @@ async fn prepare(
     auditor: Option<&Acl>,
 ) -> Result<Vec<Acl>, Stop> {
     let services = NodePath::root().child("services");
-    let above = match list_to_copy(connection, &services).await? {
-        Some(above) => above,
-        None => {
-            let above = list_to_copy(connection, &NodePath::root()).await?.unwrap_or_default();
-            create_missing(connection, &services, &above).await?;
-            above
-        }
+    let above = if let Some(above) = list_to_copy(connection, &services).await? {
+        above
+    } else {
+        let above = list_to_copy(connection, &NodePath::root()).await?.unwrap_or_default();
+        create_missing(connection, &services, &above).await?;
+        above
     };
     let list = list.map_or_else(|| above.clone(), <[Acl]>::to_vec);
     let (records, history) = (service.records(), records::history(service));
@@ -143,7 +142,7 @@ impl Store {
         steps.push(Step::Record(entry.write()));
         let auditor = self.auditor.clone();
         let done = self.call_once(async |connection| {
-            let list = super::write::ensure_history(connection, service, auditor.as_ref()).await?;
+            let list = super::transaction::ensure_history(connection, service, auditor.as_ref()).await?;
             send_with(connection, service, &steps, &Lists { create: BTreeMap::new(), default: &list }).await
         });
         match done.await? {
@@ -221,7 +220,8 @@ impl Store {
             let message = format!("the ACL of {conf} is masked for these credentials: nothing was written");
             return Err(Fatal::new(Exit::Failed, message));
         }
-        self.call(async |connection| super::write::ensure_history(connection, service, Some(auditor)).await).await?;
+        self.call(async |connection| super::transaction::ensure_history(connection, service, Some(auditor)).await)
+            .await?;
         self.set_list(&records::history(service), &acl::history(&list, Some(auditor))).await
     }
 

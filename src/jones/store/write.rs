@@ -1,26 +1,23 @@
 //! Writes a plan as one transaction, and again on top of what somebody else has written meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use crate::error::{Exit, Fatal};
-use crate::jones::acl;
 use crate::jones::entry::Entry;
 use crate::jones::path::{Env, Service};
 use crate::jones::plan::{self, Plan, Step};
 use crate::jones::proposal::Proposal;
 use crate::jones::records::{self, PREFIX};
 use crate::jones::tree::Tree;
-use crate::model::node_path::NodePath;
 use crate::model::version::Zxid;
-use crate::zk::{
-    Acl, Connection, ConnectionLost, CreateMode, Done, NewNode, Operation, PERMS_ALL, Refusal, ServerError,
-};
+use crate::zk::{Acl, Connection, ConnectionLost, PERMS_ALL, ServerError};
 
 use super::history;
-use super::{CHANGED, Stop, Store, failed};
+use super::transaction::{Lists, Sent, ensure_history, operations, send};
+use super::{CHANGED, Stop, Store};
 
 /// The longest pause before a transaction is tried again. It is random, so that writers do not meet again.
 const MAX_PAUSE: Duration = Duration::from_millis(250);
@@ -61,14 +58,6 @@ pub enum Published {
     Declined,
 }
 
-/// What became of one transaction.
-pub enum Sent {
-    /// It was done: the revision, and the transaction.
-    Done(u64, Zxid),
-    /// Something that it depends on has changed.
-    Raced,
-}
-
 impl Store {
     /// Publishes a change of a service that was read as `tree`. `review` sees each plan before it is written, and again
     /// if the plan has become another one because of somebody else's change.
@@ -101,7 +90,7 @@ impl Store {
                 self.session.restart_limit();
                 reviewed = Some(plan.clone());
             }
-            if self.is_pending(&tree) {
+            if tree.frozen.contains_key(&records::pending(&service)) {
                 // Its views are those of somebody else's change.
                 self.finish_pending(&service).await?;
                 tree = self.again(&service).await?;
@@ -271,150 +260,6 @@ impl Store {
     }
 }
 
-/// The access control list of each node that a transaction creates.
-pub struct Lists<'a> {
-    /// By path.
-    pub create: BTreeMap<&'a NodePath, Vec<Acl>>,
-    /// That of the entry.
-    pub default: &'a [Acl],
-}
-
-fn operations<'a>(steps: &'a [Step], lists: &'a Lists<'_>, history: &'a str) -> Vec<Operation<'a>> {
-    let one = |step: &'a Step| match step {
-        Step::Check(path, version) => Operation::Check { path: path.as_str(), version: *version },
-        Step::Set(path, data, version) => Operation::SetData { path: path.as_str(), data, version: *version },
-        Step::Delete(path, version) => Operation::Delete { path: path.as_str(), version: *version },
-        Step::Create(path, data) => {
-            let acl = lists.create.get(path).map_or(lists.default, Vec::as_slice);
-            Operation::Create(NewNode { path: path.as_str(), data, acl, mode: CreateMode::Persistent })
-        }
-        Step::Record(data) => {
-            let mode = CreateMode::PersistentSequential;
-            Operation::Create(NewNode { path: history, data, acl: lists.default, mode })
-        }
-    };
-    steps.iter().map(one).collect()
-}
-
-async fn send(connection: &Connection, service: &Service, steps: &[Step], entry: &[Acl]) -> Result<Sent, Stop> {
-    let created: BTreeSet<&NodePath> =
-        steps.iter().filter_map(|step| if let Step::Create(path, _) = step { Some(path) } else { None }).collect();
-    let mut lists = Lists { create: BTreeMap::new(), default: entry };
-    for path in &created {
-        let above = std::iter::successors(parent(path), parent).find(|path| !created.contains(path));
-        let above = above.unwrap_or_else(NodePath::root);
-        match list_to_copy(connection, &above).await? {
-            Some(list) => _ = lists.create.insert(path, list),
-            None => return Ok(Sent::Raced),
-        }
-    }
-    send_with(connection, service, steps, &lists).await
-}
-
-/// Sends a transaction whose new nodes get these lists.
-pub async fn send_with(
-    connection: &Connection,
-    service: &Service,
-    steps: &[Step],
-    lists: &Lists<'_>,
-) -> Result<Sent, Stop> {
-    let history = records::history(service).child(PREFIX);
-    let reply = connection.multi(&operations(steps, lists, history.as_str())).await?;
-    match reply.value {
-        Ok(Ok(done)) => {
-            let digits = done.iter().find_map(|done| match done {
-                Done::Created(path) if path.contains(history.as_str()) => {
-                    path.rsplit_once('-').map(|(_, number)| number)
-                }
-                _ => None,
-            });
-            Ok(Sent::Done(digits.and_then(|digits| digits.parse().ok()).unwrap_or_default(), reply.zxid))
-        }
-        Ok(Err(Refusal { error: ServerError::BadVersion | ServerError::NoNode | ServerError::NodeExists, .. })) => {
-            Ok(Sent::Raced)
-        }
-        Ok(Err(Refusal { at, error })) => {
-            let (path, tried) = steps.get(at).map_or((history.as_str(), "create"), describe);
-            let path = if path.is_empty() { history.as_str() } else { path };
-            Err(failed(tried, path, error).into())
-        }
-        Err(error) => Err(failed("write", service.path().as_str(), error).into()),
-    }
-}
-
-fn describe(step: &Step) -> (&str, &'static str) {
-    match step {
-        Step::Check(path, _) => (path.as_str(), "read"),
-        Step::Create(path, _) => (path.as_str(), "create"),
-        Step::Set(path, ..) => (path.as_str(), "write"),
-        Step::Delete(path, _) => (path.as_str(), "delete"),
-        Step::Record(_) => ("", "create an entry in"),
-    }
-}
-
-fn parent(path: &NodePath) -> Option<NodePath> {
-    let (above, _) = path.as_str().rsplit_once('/')?;
-    if path.is_root() { None } else { NodePath::parse(if above.is_empty() { "/" } else { above }).ok() }
-}
-
-/// The access control list of a node, for a new node below it. `None`, if there is no such node.
-pub async fn list_to_copy(connection: &Connection, path: &NodePath) -> Result<Option<Vec<Acl>>, Stop> {
-    let list = super::found(connection.acl(path.as_str()).await, "read the ACL of", path)?;
-    let Some((list, _)) = list else { return Ok(None) };
-    if acl::is_masked(&list) {
-        let message = format!(
-            "the ACL of {path} is masked for these credentials ({}), so it cannot be copied to new nodes: nothing was \
-             written; use credentials that may administrate the node",
-            acl::text(&list)
-        );
-        return Err(Fatal::new(Exit::Failed, message).into());
-    }
-    Ok(Some(list))
-}
-
-/// Creates the directory of a service's history, if it is missing. Returns the list of its entries.
-pub async fn ensure_history(
-    connection: &Connection,
-    service: &Service,
-    auditor: Option<&Acl>,
-) -> Result<Vec<Acl>, Stop> {
-    let directory = records::history(service);
-    let list = super::found(connection.acl(directory.as_str()).await, "read the ACL of", &directory)?;
-    if let Some((list, _)) = list {
-        // One that is open for writing shows its list to everybody.
-        return Ok(acl::entry(&list));
-    }
-    let conf = service.conf(&Env::ROOT);
-    let mut above: Vec<NodePath> = std::iter::successors(parent(&directory), parent).collect();
-    above.retain(|path| !path.is_root());
-    for path in above.into_iter().rev() {
-        // The one of the service belongs to its writers, those above to all services.
-        let like = if path == service.records() { conf.clone() } else { NodePath::root().child("services") };
-        let like = list_to_copy(connection, &like).await?;
-        let Some(list) = like.or(list_to_copy(connection, &conf).await?) else { continue };
-        create_missing(connection, &path, &list).await?;
-    }
-    let Some(list) = list_to_copy(connection, &conf).await? else {
-        return Err(Fatal::new(CHANGED, format!("{conf} was deleted meanwhile")).into());
-    };
-    let list = acl::history(&list, auditor);
-    create_missing(connection, &directory, &list).await?;
-    Ok(acl::entry(&list))
-}
-
-/// Creates a node without data, unless it exists.
-pub async fn create_missing(connection: &Connection, path: &NodePath, acl: &[Acl]) -> Result<(), Stop> {
-    let node = NewNode { path: path.as_str(), data: b"", acl, mode: CreateMode::Persistent };
-    match connection.create(node).await?.value {
-        Ok(()) | Err(ServerError::NodeExists) => Ok(()),
-        // A node that may not be created may exist.
-        Err(ServerError::NoAuth) if matches!(connection.exists(path.as_str(), false).await?.value, Ok(Some(_))) => {
-            Ok(())
-        }
-        Err(error) => Err(failed("create", path.as_str(), error).into()),
-    }
-}
-
 /// Deletes the oldest entries beyond the limits, if this session may.
 async fn prune(connection: &Connection, service: &Service) -> Result<(), Stop> {
     let revisions = history::revisions(connection, service).await?;
@@ -430,10 +275,9 @@ async fn prune(connection: &Connection, service: &Service) -> Result<(), Stop> {
     }
     for revision in revisions.into_iter().take(old) {
         let path = records::entry(service, revision);
-        match connection.delete(path.as_str(), -1).await?.value {
-            // Only an auditor may, if there is one.
-            Err(ServerError::NoAuth) => break,
-            Ok(()) | Err(_) => {}
+        // Only an auditor may, if there is one.
+        if connection.delete(path.as_str(), -1).await?.value == Err(ServerError::NoAuth) {
+            break;
         }
     }
     Ok(())
