@@ -5,7 +5,7 @@ use super::jute::{Decoder, Encoder, Malformed};
 use super::protocol::{OP_CHECK, OP_CREATE, OP_DELETE, OP_ERROR, OP_MULTI, OP_SET_DATA};
 use super::requests::{call, multi_header};
 use super::writes::{encode_delete, encode_set_data};
-use super::{NewNode, RequestResult, ServerError, Stat};
+use super::{NewNode, Reply, RequestResult, ServerError, Stat};
 
 /// One part of a transaction.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +67,16 @@ impl Connection {
     /// the connection: see [`multi_length`](Self::multi_length).
     pub async fn multi(&self, operations: &[Operation<'_>]) -> RequestResult<Result<Vec<Done>, Refusal>> {
         call(self, self.encode_multi(operations), results).await
+    }
+
+    /// Deletes a node that has this version and creates it again, in one transaction.
+    ///
+    /// # Errors
+    /// The connection is lost. Then both or none may have been done.
+    pub async fn replace(&self, node: NewNode<'_>, version: i32) -> RequestResult<()> {
+        let reply = self.multi(&[Operation::Delete { path: node.path, version }, Operation::Create(node)]).await?;
+        let value = reply.value.and_then(|done| done.map(drop).map_err(|refusal| refusal.error));
+        Ok(Reply { zxid: reply.zxid, value })
     }
 
     /// The length in bytes of the request of a transaction, as a server counts it.

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use super::RequestResult;
 use super::connection::Connection;
 use super::jute::Encoder;
-use super::multi::Operation;
 use super::protocol::{OP_CREATE, OP_DELETE, OP_SET_DATA};
 use super::requests::call;
 
@@ -112,16 +111,6 @@ impl Connection {
         let mut request = Encoder::request(0, OP_DELETE);
         encode_delete(self, path, version, &mut request);
         call(self, request, |_| Ok(())).await
-    }
-
-    /// Deletes a node that has this version and creates it again, in one transaction.
-    ///
-    /// # Errors
-    /// The connection is lost. Then both or none may have been done.
-    pub async fn replace(&self, node: NewNode<'_>, version: i32) -> RequestResult<()> {
-        let reply = self.multi(&[Operation::Delete { path: node.path, version }, Operation::Create(node)]).await?;
-        let value = reply.value.and_then(|done| done.map(drop).map_err(|refusal| refusal.error));
-        Ok(super::Reply { zxid: reply.zxid, value })
     }
 }
 

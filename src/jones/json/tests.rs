@@ -47,7 +47,7 @@ fn what_is_not_finite_json_is_refused_with_its_reason() {
         ("", "no data"),
         (" \n", "no data"),
         ("NAME -> PATH", "expected value"),
-        (r#"{"a": "\ud800"}"#, "surrogate"),
+        (r#"{"a": "\ud800"}"#, "hex escape"),
         ("{\"a\": \"\n\"}", "control character"),
     ] {
         let why = Json::parse(text.as_bytes()).unwrap_err();
