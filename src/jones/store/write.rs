@@ -99,7 +99,7 @@ impl Store {
             self.fit(&service, &mut plan, publication.staged).await?;
             match self.send(&tree, &plan).await? {
                 Ok(Sent::Done(revision, zxid)) => {
-                    self.follow_up(&service, &plan).await?;
+                    self.follow_up(&service, &plan, revision).await?;
                     return Ok(Published::Done { revision, zxid: Some(zxid) });
                 }
                 Ok(Sent::Raced) if self.session.is_over() => {
@@ -116,7 +116,7 @@ impl Store {
             sleep(MAX_PAUSE.min(Duration::from_millis(10 << attempts.min(5))).mul_f64(fastrand::f64())).await;
             tree = self.again(&service).await?;
             if may_be_done && let Some(revision) = self.find(&service, &publication.entry.id).await? {
-                self.follow_up(&service, &plan).await?;
+                self.follow_up(&service, &plan, revision).await?;
                 return Ok(Published::Done { revision, zxid: None });
             }
         }
@@ -199,12 +199,24 @@ impl Store {
     }
 
     /// After a transaction: an environment that Jones added meanwhile gets its view, and old entries are deleted.
-    async fn follow_up(&mut self, service: &Service, plan: &Plan) -> Result<(), Fatal> {
-        self.finish_pending(service).await?;
-        for env in plan.confs.iter().filter(|diff| diff.after.is_some()).map(|diff| &diff.env) {
-            self.repair(service, env).await?;
-        }
-        self.call(async |connection| prune(connection, service).await).await
+    async fn follow_up(&mut self, service: &Service, plan: &Plan, revision: u64) -> Result<(), Fatal> {
+        let following = async {
+            let pending = records::pending(service);
+            if plan.steps.iter().any(|step| matches!(step, Step::Create(path, _) if *path == pending)) {
+                self.finish_pending(service).await?;
+            }
+            let envs: Vec<&Env> = plan.confs.iter().filter(|diff| diff.after.is_some()).map(|diff| &diff.env).collect();
+            let is_top = |env: &Env| !envs.iter().any(|other| *other != env && env.is_within(other));
+            for env in envs.iter().filter(|env| is_top(env)) {
+                self.repair(service, env).await?;
+            }
+            self.call(async |connection| prune(connection, service).await).await
+        };
+        following.await.map_err(|why: Fatal| {
+            let message =
+                format!("{service}: published as r{revision}, but its views could not be checked after that: {why}");
+            Fatal::new(why.exit, message)
+        })
     }
 
     /// Makes every view at or below an environment the fold again. Returns how many were written.

@@ -194,3 +194,37 @@ fn an_export_is_imported_elsewhere_and_has_the_same_bytes() {
     assert!(other.jones(&["import", &tree, "-y"]).expect(0).stderr().contains("nothing to change"));
     assert_eq!(other.ok(&["check", "--all"]), "");
 }
+
+#[test]
+fn garbage_of_others_is_named_and_can_be_replaced() {
+    let scene = Scene::pycon();
+    scene.client.put("/services/pycon/nodemaps", b"garbage");
+    let stderr = scene.refused(&["associate", "pycon", "h2", "-y"], 1);
+    assert!(stderr.contains("/services/pycon/nodemaps cannot be used: neither a JSON object nor"), "{stderr}");
+    scene.write(&["set", "pycon/parent", "a=1"]);
+    scene.client.put("/services/pycon/nodemaps", b"{}");
+
+    scene.client.put("/services/pycon/conf/parent", b"{\"a\": Infinity}");
+    let stderr = scene.refused(&["set", "pycon/parent", "a=1", "-y"], 1);
+    assert!(
+        stderr.contains("/services/pycon/conf/parent is not an object (Infinity is not a finite number"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("`rosterd jones apply pycon/parent FILE`"), "{stderr}");
+    let stderr = scene.refused(&["set", "pycon/parent/child1", "a=1", "-y"], 1);
+    assert!(stderr.contains("/services/pycon/conf/parent is not a valid configuration"), "{stderr}");
+    assert!(scene.ok(&["ls", "pycon"]).contains("not an object"));
+    scene.site.file("good.json", "{\"a\": 2}");
+    scene.write(&["apply", "pycon/parent", "good.json"]);
+    assert_eq!(scene.ok(&["get", "pycon/parent/child1", "a"]), "2\n");
+    assert_eq!(scene.ok(&["check", "pycon"]), "");
+    // Control characters of others do not reach the terminal.
+    scene.client.put("/services/pycon/conf", "{\"k\\u001b[31m\": \"\\u202e\"}".as_bytes());
+    for args in [&["get", "pycon", "--own"][..], &["diff", "pycon"], &["history", "pycon"], &["export", "pycon", "-"]] {
+        let stdout = scene.jones(args).stdout();
+        assert!(!stdout.contains(['\u{1b}', '\u{202e}']), "{args:?}: {stdout}");
+    }
+    scene.ok(&["check", "pycon", "--repair", "-y"]);
+    let trace = scene.ok(&["get", "pycon", "--trace"]);
+    assert!(!trace.contains(['\u{1b}', '\u{202e}']), "{trace}");
+}
