@@ -1,19 +1,23 @@
 //! `[jones.check.SERVICE]`: checks of the views that an edit of a Jones service would change.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::TemplateConfig;
 use super::command::{Command, command};
 use super::keys::{JONES, JONES_CHECK};
+use super::problem::ValueError;
 use super::table::{Table, single};
 
 /// The checks of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JonesCheck {
+    /// A file with a JSON Schema that each view must match.
+    pub schema: Option<PathBuf>,
     /// Runs on each view, in which `{{ src }}` is a file with it. A view is refused if it does not exit with 0.
-    pub cmd: Command,
-    /// Its time limit.
+    pub cmd: Option<Command>,
+    /// The time limit of the command.
     pub timeout: Duration,
 }
 
@@ -28,12 +32,15 @@ pub fn jones_checks(tops: &[Table<'_>]) -> BTreeMap<String, JonesCheck> {
     let mut checks = BTreeMap::new();
     for service in services {
         let Some(table) = service.section(&[&JONES_CHECK]) else { continue };
-        let cmd = table.require("cmd", "\"check-jsonschema --schemafile pycon.schema.json {{ src }}\"");
+        let schema = table.get("schema").and_then(|value| value.path("\"pycon.schema.json\""));
+        let cmd = table.get("cmd").and_then(|value| command(&value));
         let timeout = table.get("timeout").and_then(|value| value.timeout("\"30s\""));
-        if let Some(cmd) = cmd.and_then(|value| command(&value)) {
-            let timeout = timeout.unwrap_or(TemplateConfig::TIMEOUT);
-            checks.insert(service.key.to_owned(), JonesCheck { cmd, timeout });
+        if table.get("schema").is_none() && table.get("cmd").is_none() {
+            let wrong = ValueError::new("a check needs `schema` or `cmd`", "write schema = \"pycon.schema.json\"");
+            table.report.error(table.problem(wrong));
         }
+        let timeout = timeout.unwrap_or(TemplateConfig::TIMEOUT);
+        checks.insert(service.key.to_owned(), JonesCheck { schema, cmd, timeout });
     }
     checks
 }

@@ -112,7 +112,7 @@ pub const JONES: TableKeys =
 /// `[jones.check.SERVICE]`.
 pub const JONES_CHECK: TableKeys = TableKeys {
     table: "[jones.check]",
-    keys: &[optional("cmd", COMMAND), optional("timeout", DURATION)],
+    keys: &[optional("schema", Text), optional("cmd", COMMAND), optional("timeout", DURATION)],
     aliases: &[],
 };
 

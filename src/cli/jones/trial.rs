@@ -33,6 +33,8 @@ use crate::watch::StateAccess;
 use crate::watch::saved::SavedSource;
 use crate::zk::Bytes;
 
+use super::schema;
+
 /// How long reading the other rosters and keys may take, and then rendering.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -44,6 +46,10 @@ type NewNodes = BTreeMap<NodePath, Option<Bytes>>;
 /// # Errors
 /// It refuses one, in its own words.
 pub async fn check_views(check: &JonesCheck, tree: &Tree, plan: &Plan) -> Result<(), Fatal> {
+    if let Some(schema) = &check.schema {
+        schema::check(schema, tree, plan)?;
+    }
+    let Some(cmd) = &check.cmd else { return Ok(()) };
     for diff in &plan.views {
         let Some(view) = &diff.after else { continue };
         let shown = name(&tree.service, &diff.env);
@@ -53,13 +59,13 @@ pub async fn check_views(check: &JonesCheck, tree: &Tree, plan: &Plan) -> Result
         let written = std::fs::write(file.path(), json::bytes(view));
         written.map_err(|why| failed(format!("cannot write {}: {why}", file.path().display())))?;
         let src = file.path().to_string_lossy().into_owned();
-        let command = check.cmd.fill(&|placeholder| match placeholder {
+        let command = cmd.fill(&|placeholder| match placeholder {
             Placeholder::Src => Some(src.clone()),
             Placeholder::Dest | Placeholder::Staged(_) => None,
         });
         let variables = Variables { template: &shown, src: &src, dest: "", changed: "" };
         let environment = environment(&BTreeMap::new(), &variables);
-        let title = Title { what: "check", command: &check.cmd };
+        let title = Title { what: "check", command: cmd };
         let end = command::run(title, &command, &environment, check.timeout, &CancellationToken::new()).await;
         if end.termination != Termination::Exited(0) {
             return Err(failed(format!("the view was refused: {}", end.describe("check", &command))));

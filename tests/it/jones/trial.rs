@@ -55,3 +55,22 @@ fn a_view_is_refused_by_the_check_of_its_service() {
     assert!(stderr.contains("pycon/parent/child1: the view was refused"), "{stderr}");
     scene.write(&["set", "pycon", "times=9"]);
 }
+
+#[test]
+fn a_view_is_refused_by_the_schema_of_its_service() {
+    let scene = Scene::pycon();
+    let schema = r#"{"required": ["locale"], "properties": {"times": {"type": "integer", "maximum": 10}}}"#;
+    scene.site.file("pycon.schema.json", schema);
+    scene.configure("", "[jones.check.\"pycon\"]\nschema = \"pycon.schema.json\"\n");
+    let stderr = scene.refused(&["set", "pycon/parent", "times=\"many\"", "-y"], 1);
+    assert!(stderr.contains("pycon/parent: the view does not match") && stderr.contains("'/times'"), "{stderr}");
+    // The own configuration has no locale, but its view does.
+    scene.write(&["set", "pycon/parent", "times=10"]);
+    let stderr = scene.refused(&["set", "pycon", "--unset", "locale", "-y"], 1);
+    assert!(stderr.contains("pycon: the view does not match") && stderr.contains("locale"), "{stderr}");
+    scene.site.file("pycon.schema.json", "{\"type\": 1}");
+    let stderr = scene.refused(&["set", "pycon", "times=1", "-y"], 78);
+    assert!(stderr.contains("pycon.schema.json cannot be used"), "{stderr}");
+    scene.configure("", "[jones.check.\"pycon\"]\ntimeout = \"1s\"\n");
+    assert!(scene.jones(&["ls"]).expect(78).stderr().contains("a check needs `schema` or `cmd`"));
+}

@@ -1,0 +1,34 @@
+//! Views against a JSON Schema. Its references to other files are followed, and none to a network.
+
+use std::path::Path;
+
+use boon::{Compiler, Schemas};
+
+use crate::error::{Exit, Fatal};
+use crate::jones::json;
+use crate::jones::plan::Plan;
+use crate::jones::tree::Tree;
+use crate::jones::words::name;
+
+/// Validates each view that would change.
+///
+/// # Errors
+/// One does not match: where, and why. Or the schema cannot be used.
+pub fn check(file: &Path, tree: &Tree, plan: &Plan) -> Result<(), Fatal> {
+    let shown = file.display();
+    let mut schemas = Schemas::new();
+    let compiled = Compiler::new().compile(&file.to_string_lossy(), &mut schemas);
+    let schema = compiled.map_err(|why| Fatal::new(Exit::Config, format!("{shown} cannot be used: {why:#}")))?;
+    for diff in &plan.views {
+        let Some(view) = &diff.after else { continue };
+        let env = name(&tree.service, &diff.env);
+        let value = serde_json::from_slice(&json::bytes(view));
+        let value: serde_json::Value = value.map_err(|why| Fatal::new(Exit::Failed, format!("{env}: {why}")))?;
+        schemas.validate(&value, schema).map_err(|why| {
+            // The first line names the schema.
+            let reasons: String = why.to_string().lines().skip(1).map(|line| format!("\n{line}")).collect();
+            Fatal::new(Exit::Failed, format!("{env}: the view does not match {shown}; nothing was written:{reasons}"))
+        })?;
+    }
+    Ok(())
+}
