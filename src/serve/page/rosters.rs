@@ -104,7 +104,7 @@ impl Page<'_> {
         let items = self.report.keys.iter().map(|(name, it)| {
             let health = worst(&key_conditions(self.report, it, &self.clock));
             let state = key_state(it).to_owned();
-            let facts = vec![freshness(it.freshness, &self.clock), it.config.path.to_string()];
+            let facts = vec![freshness(it.freshness, &self.clock), it.config.subject.to_string()];
             let body = Box::new(|html: &mut Html| {
                 let all = key_conditions(self.report, it, &self.clock);
                 conditions(html, &all);

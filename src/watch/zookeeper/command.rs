@@ -70,7 +70,7 @@ impl CommandSession {
     async fn connect(&mut self) -> Result<Connection, Fatal> {
         loop {
             sleep(self.session.pause()).await;
-            match connect(&self.config, &mut self.servers, &mut self.session, &Arc::default()).await {
+            match connect(&self.config, &mut self.servers, &mut self.session, &Arc::default(), &Arc::default()).await {
                 Connected::Yes { connection, .. } => {
                     self.connection = Some(connection.clone());
                     return Ok(connection);
