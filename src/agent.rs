@@ -27,13 +27,16 @@ use crate::state::lock::StateLock;
 mod driver;
 pub mod executor;
 pub mod heartbeat;
+mod history;
 pub mod inherited;
 pub mod pass;
+pub mod pins;
 pub mod progress;
 pub mod refusals;
 pub mod render;
 pub mod requests;
 pub mod service_manager;
+pub mod rollback;
 pub mod signals;
 pub mod startup_events;
 pub mod supervisor;
@@ -49,6 +52,7 @@ use pass::Passes;
 use refusals::Refusals;
 use requests::RequestState;
 use service_manager::ServiceManager;
+use rollback::{Found, Rollbacks};
 use startup_events::{config_loaded, emit_watched};
 
 /// How long a second agent waits for the first one's state directory.
@@ -83,6 +87,8 @@ enum Next {
     SocketTried,
     /// The service manager is to know that the loop makes progress.
     Alive,
+    /// The contents for a rollback were looked up.
+    Found(Found),
     Stop(&'static str),
     /// Stop, and leave the nodes of services to the next agent.
     HandOver,
@@ -136,6 +142,7 @@ pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Re
             Next::Service(event) => agent.registrar.handle(event),
             Next::SocketTried => agent.notify_ready(),
             Next::Alive => agent.notify_alive(),
+            Next::Found(found) => agent.roll_back(found),
             Next::Stop(signal) => agent.stop(signal, agent.setup.config.agent.on_stop == OnStop::Keep),
             Next::HandOver => agent.hand_over(),
         }
@@ -144,9 +151,13 @@ pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Re
             break code;
         }
     };
+    let history = agent.driver.history.clone();
     agent.end().await;
-    drop(lock);
     emit(Event::AgentStopped {});
+    if let Some(history) = history {
+        history.close().await;
+    }
+    drop(lock);
     Ok(code)
 }
 
@@ -172,6 +183,7 @@ struct Agent {
     http: serve::Server,
     heartbeat: Heartbeat,
     metrics: Arc<Metrics>,
+    rollbacks: Rollbacks,
     supervisor: Supervisor,
     refusals: Refusals,
     registrar: Registrar,
@@ -199,6 +211,7 @@ impl Agent {
             http: serve::Server::start(setup.config.status.http.as_ref(), &heartbeat, &metrics),
             heartbeat,
             metrics,
+            rollbacks: Rollbacks::default(),
             compact: tokio::time::interval_at((Instant::now() + COMPACT_INTERVAL).into(), COMPACT_INTERVAL),
             template_watcher: TemplateWatcher::watch(&setup.config),
             dest_watcher: DestWatcher::watch(&setup.config),
@@ -240,6 +253,7 @@ impl Agent {
             event = self.supervisor.next() => Next::Program(event),
             input = self.driver.next() => Next::Engine(input),
             event = self.registrar.next() => Next::Service(event),
+            found = self.rollbacks.found() => Next::Found(found),
             _ = self.compact.tick() => Next::Compact,
             loaded = self.loader.loaded() => Next::Loaded(loaded),
             Some(request) = self.incoming.recv() => Next::Request(request),
@@ -294,6 +308,7 @@ impl Agent {
         if !changed.is_empty() {
             self.supervisor.files_changed(changed);
         }
+        self.advance_rollbacks();
     }
 
     /// Handles an event of the program.
@@ -371,6 +386,9 @@ impl Agent {
     fn apply_setup(&mut self, setup: Setup) {
         self.setup = Arc::new(setup);
         let plan = self.setup.plan(&[]);
+        if let Some(history) = &self.driver.history {
+            history.set_limits(self.setup.config.history);
+        }
         self.driver.executor.set_library(Arc::clone(&self.setup.library));
         self.follow(&plan);
         // After what is under way: a file that is being written is noted first.
@@ -388,6 +406,7 @@ impl Agent {
         self.incoming.close();
         while self.incoming.try_recv().is_ok() {}
         self.requests.close();
+        self.rollbacks = Rollbacks::default();
         self.driver.passes = Passes::default();
         self.server.stop().await;
         self.http.stop();

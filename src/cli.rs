@@ -26,6 +26,7 @@ pub mod get;
 mod help;
 mod init;
 mod jones;
+mod history;
 pub mod ls;
 mod migrate;
 mod prime_chroot;
@@ -112,8 +113,14 @@ enum Command {
     Accept(agent_commands::AcceptArgs),
     /// Pause the replacement of files
     Pause(agent_commands::PauseArgs),
-    /// Resume the replacement of files
-    Resume,
+    /// Resume the replacement of files, or of the file of a template that was rolled back
+    Resume(agent_commands::ResumeArgs),
+    /// Show what changed, when, why, and who asked for it
+    #[command(after_help = help::HISTORY)]
+    History(history::HistoryArgs),
+    /// Put an earlier content of a file in place again, and keep it until the template is resumed
+    #[command(after_help = help::ROLLBACK)]
+    Rollback(agent_commands::RollbackArgs),
     /// Register the services of this host while they are healthy, without rendering templates, until SIGTERM or SIGINT
     #[command(after_help = help::REGISTER)]
     Register(register::RegisterArgs),
@@ -242,7 +249,9 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
         Command::Explain(args) => agent_commands::explain(&global, args).await,
         Command::Accept(args) => agent_commands::accept(&global, args).await,
         Command::Pause(args) => agent_commands::pause(&global, args).await,
-        Command::Resume => agent_commands::resume(&global).await,
+        Command::Resume(args) => agent_commands::resume(&global, args).await,
+        Command::History(args) => history::history(&global, args).await,
+        Command::Rollback(args) => agent_commands::rollback(&global, args).await,
         Command::Get(args) => get(&global, args).await,
         Command::Ls(args) => {
             log::init(LogFormat::Text, None);

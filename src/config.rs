@@ -25,6 +25,7 @@ mod exec;
 mod file;
 pub mod flags;
 mod http;
+mod history;
 mod include;
 mod interpolate;
 mod jones;
@@ -85,6 +86,8 @@ pub struct Config {
     pub agent: Agent,
     /// The control socket and HTTP.
     pub status: StatusConfig,
+    /// How much of the history is kept.
+    pub history: HistoryConfig,
     /// `[vars]`, as templates see it.
     pub vars: serde_json::Map<String, serde_json::Value>,
     /// The rosters.
@@ -183,6 +186,21 @@ pub struct HttpConfig {
 impl Default for StatusConfig {
     fn default() -> Self {
         Self { socket: resolve::default_socket(resolve::AGENT_NAME), group: None, http: None }
+    }
+}
+
+/// `[history]`: which contents of files are kept for `rosterd rollback`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct HistoryConfig {
+    /// The last contents of each file.
+    pub generations: usize,
+    /// The most bytes of all contents together.
+    pub max_size: u64,
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self { generations: 10, max_size: 64 * 1024 * 1024 }
     }
 }
 

@@ -17,6 +17,7 @@ mod moment;
 mod needs;
 mod pending;
 pub mod pending_reload;
+pub mod pin;
 pub mod plan;
 pub mod program;
 pub mod publication;
@@ -42,6 +43,7 @@ pub use event::{Event, Severity};
 pub use guard::UnconfirmedLoss;
 pub use moment::Moment;
 pub use needs::Needs;
+pub use pin::{Pin, Pins};
 pub use plan::{Plan, Planned, TemplatePlan};
 pub use publication::{
     Failure, Group, Outcome, Publication, ReloadJob, ReloadOutcome, Restoration, RosterValue, SlottedMember,

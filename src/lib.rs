@@ -18,6 +18,7 @@
 //! - [`render`]: Tera templates, checked at load; a snapshot as bytes
 //! - [`act`]: `files` places, replaces and restores files; `process` runs checks, reloads and the program
 //! - [`state`]: what is kept across restarts: the journal, last known-good members, owned files, the lock
+//! - [`history`]: what changed and who asked for it, and the last contents of each file
 //! - [`fswatch`]: watches on templates and destinations
 //! - [`control`]: the control socket, its protocol and its client
 //! - [`serve`]: HTTP: the state as a page and as JSON, the events, and checks for monitoring
@@ -50,6 +51,7 @@ mod error;
 mod fswatch;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod history;
 mod http;
 mod jones;
 mod load;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use tokio::sync::broadcast::{self, Receiver};
@@ -38,7 +38,7 @@ const TARGET: &str = "rosterd";
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
-static OBSERVER: OnceLock<Observer> = OnceLock::new();
+static OBSERVERS: RwLock<Vec<Observer>> = RwLock::new(Vec::new());
 
 type Observer = Box<dyn Fn(&Event) + Send + Sync>;
 
@@ -81,14 +81,14 @@ pub fn init(format: LogFormat, filter: Option<&str>) {
     }
 }
 
-/// Logs an event, and passes it to the observer and, unless it is a detail, to every subscriber. Never blocks.
+/// Logs an event, and passes it to the observers and, unless it is a detail, to every subscriber. Never blocks.
 pub fn emit(event: Event) {
     if let Some(log) = LOG.get()
         && log.filter.would_enable(TARGET, &level(event.kind().severity))
     {
         log.write(&Line::from(&event));
     }
-    if let Some(observer) = OBSERVER.get() {
+    for observer in &*OBSERVERS.read().unwrap_or_else(PoisonError::into_inner) {
         observer(&event);
     }
     if EVENTS.receiver_count() > 0 && event.kind().severity > Severity::Debug {
@@ -98,9 +98,9 @@ pub fn emit(event: Event) {
 }
 
 /// Calls a function with every event from now on, before [`emit`] returns. Unlike a subscriber, it misses none. It runs on
-/// the thread of the event: it must be quick, and must not emit. Only the first observer of a process is used.
+/// the thread of the event: it must be quick, and must not emit.
 pub fn observe(observer: impl Fn(&Event) + Send + Sync + 'static) {
-    let _ = OBSERVER.set(Box::new(observer));
+    OBSERVERS.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(observer));
 }
 
 /// Every event from now on, but for details ([`Severity::Debug`]). A subscriber that falls more than [`BACKLOG`] events behind loses the oldest, and its

@@ -7,4 +7,5 @@ pub mod last_good;
 pub mod lock;
 pub mod owned_files;
 pub mod pause;
+pub mod pins;
 pub mod session;

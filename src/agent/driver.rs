@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,18 +12,31 @@ use tokio::sync::mpsc;
 use crate::agent::Inherited;
 use crate::agent::executor::Executor;
 use crate::agent::pass::Passes;
+use crate::agent::pins::PinFile;
 use crate::config::Reload;
 use crate::decide::event::seconds;
 use crate::decide::{Effect, Engine, Event, Input, Moment, RunMode};
+use crate::history::History;
 use crate::load::setup::Setup;
 use crate::log::emit;
 use crate::state::append_log::Access;
 use crate::state::last_good::LastGood;
+use crate::state::pause::DEFAULT_DURATION;
 use crate::watch::StateAccess;
 use crate::watch::registries::Registries;
 
 /// The time limit of a shutdown. Work that has not ended by then is abandoned.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Opens the history of a state directory; `None` if that is not possible, which stops nothing else.
+fn open_history(state_dir: &Path, setup: &Setup) -> Option<History> {
+    let opened = History::open(state_dir, setup.config.history);
+    let failed = |why: &io::Error| {
+        let (reason, effect) = (format!("cannot start its thread: {why}"), "no history is recorded");
+        emit(Event::StateWriteFailed { file: None, reason, effect });
+    };
+    opened.inspect_err(failed).ok()
+}
 
 /// An engine with the parts that it controls.
 pub struct Driver {
@@ -33,6 +48,12 @@ pub struct Driver {
     pub answers: mpsc::UnboundedReceiver<Input>,
     /// The saved rosters; `None` if nothing is saved.
     last_good: Option<LastGood>,
+    /// The history; `None` if nothing is recorded.
+    pub history: Option<History>,
+    /// The saved pins; `None` if nothing is saved.
+    pub pin_file: Option<PinFile>,
+    /// Why the pins of the previous run could not be read.
+    pub unread_pins: Option<String>,
     pub started_at: Instant,
 }
 
@@ -47,11 +68,16 @@ impl Driver {
         let state_dir = setup.stateful.then(|| setup.config.agent.state_dir.clone());
         let last_good = state_dir.as_ref().map(|state_dir| LastGood::new(state_dir));
         let saved = last_good.as_ref().map(|last_good| last_good.load(access)).unwrap_or_default();
+        let own_dir = state_dir.as_deref().filter(|_| access == Access::ReadWrite);
+        let history = own_dir.and_then(|state_dir| open_history(state_dir, setup));
+        let pin_file = own_dir.map(PinFile::new);
         let keep = match (state_dir, access) {
             (None, _) => StateAccess::None,
             (Some(state_dir), Access::ReadWrite) => StateAccess::ReadWrite(state_dir),
             (Some(state_dir), Access::ReadOnly) => StateAccess::ReadOnly(state_dir),
         };
+        let mut executor = executor;
+        executor.record_in(history.clone());
         let registries = Registries::new(keep);
         let registries = if pace == RunMode::Continuous { registries.with_services() } else { registries };
         let mut driver = Self {
@@ -61,11 +87,29 @@ impl Driver {
             passes: Passes::default(),
             answers,
             last_good: last_good.filter(|_| access == Access::ReadWrite),
+            history,
+            pin_file,
+            unread_pins: None,
             started_at: Instant::now(),
         };
         driver.step(Input::WrittenKeys(written));
+        driver.restore_pins();
         driver.step(Input::PendingReloads(owed));
         driver
+    }
+
+    /// Restores the pins of the previous run. If they cannot be read, it is not known which files must not be rendered, so
+    /// replacements are paused, as for a pause that cannot be read.
+    fn restore_pins(&mut self) {
+        let now = self.now();
+        match self.pin_file.as_ref().map(|pin_file| pin_file.load(now)) {
+            None => {}
+            Some(Ok(pins)) => _ = self.step(Input::Pins(pins)),
+            Some(Err(why)) => {
+                self.unread_pins = Some(why);
+                self.step(Input::Paused(now + DEFAULT_DURATION));
+            }
+        }
     }
 
     /// The time on the engine's clock.
@@ -120,6 +164,11 @@ impl Driver {
                 Effect::Save(saved) => {
                     if let Some(last_good) = &self.last_good {
                         self.executor.save_last_good(last_good, saved);
+                    }
+                }
+                Effect::SavePins(pins) => {
+                    if let Some(pin_file) = &self.pin_file {
+                        pin_file.save(&self.executor, &pins, self.now());
                     }
                 }
                 Effect::Emit(event) => emit(event),

@@ -13,14 +13,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::act::files;
-use crate::act::files::{Batch, BatchFile, Writer};
+use crate::act::files::{Batch, BatchFile, Rendered, Writer};
 use crate::config::TemplateConfig;
 use crate::decide::event::Hex;
 use crate::decide::in_flight::PublicationId;
 use crate::decide::{
-    Event, Failure, Group, Input, Outcome, Publication, ReloadJob, ReloadOutcome, Restoration, SavedUpdate, Snapshot,
-    Stage,
+    Event, Failure, Group, Input, Outcome, Pin, Publication, ReloadJob, ReloadOutcome, Restoration, SavedUpdate,
+    Snapshot, Stage,
 };
+use crate::history::{Change, FileChange, History};
 use crate::log::emit;
 use crate::model::backoff;
 use crate::model::digest::digest_bytes;
@@ -38,6 +39,34 @@ pub use output::Output;
 
 use render::render;
 
+/// What a file gets.
+enum Source {
+    /// What is rendered with these members.
+    Rendered(Snapshot),
+    /// The content of a generation.
+    Pinned(Arc<Pin>),
+    /// Nothing: it is removed.
+    Removed,
+}
+
+/// The result of a publication or comparison.
+struct Updated {
+    outcome: Outcome,
+    digest: Option<Hex>,
+    /// What the file was to hold, if it is to be recorded.
+    content: Option<Arc<[u8]>>,
+}
+
+/// How the history calls an outcome; `None` if the content is not recorded.
+fn change_of(outcome: &Outcome) -> Option<Change> {
+    match outcome {
+        Outcome::Replaced => Some(Change::Written),
+        Outcome::Unchanged => Some(Change::Found),
+        Outcome::Failed(failure) if failure.stage == Stage::Refused => Some(Change::Refused),
+        _ => None,
+    }
+}
+
 /// Executes effects, each in a task of its own.
 #[derive(Debug)]
 pub struct Executor {
@@ -53,6 +82,8 @@ pub struct Executor {
     output: Option<Output>,
     /// Which files of templates with `each` are this agent's own.
     owned_files: Option<OwnedFiles>,
+    /// Where the contents of files are recorded, if anywhere.
+    history: Option<History>,
     stop: CancellationToken,
     /// Whether unfinished replacements are being retried.
     finishing: Arc<AtomicBool>,
@@ -80,6 +111,7 @@ impl Executor {
             dry_run: false,
             output: None,
             owned_files,
+            history: None,
             stop: CancellationToken::new(),
             finishing: Arc::default(),
             tasks: TaskTracker::new(),
@@ -98,6 +130,11 @@ impl Executor {
     pub fn write_to(&mut self, output: Output) {
         self.dry_run = true;
         self.output = Some(output);
+    }
+
+    /// Records the contents of files from now on.
+    pub fn record_in(&mut self, history: Option<History>) {
+        self.history = history;
     }
 
     /// A sender of inputs to the engine, for results from elsewhere.
@@ -149,7 +186,7 @@ impl Executor {
 
     /// Publishes a group of destinations. `diff` gives the sink for the diff of each, if one is wanted.
     pub fn publish(&self, group: Group, mut diff: impl FnMut(&Publication) -> Option<DiffSink>) {
-        let mut batch_files = Vec::new();
+        let (mut batch_files, batch) = (Vec::new(), group.unit.is_some().then(|| fastrand::u64(..)));
         if group.publications.len() > 1 && !self.dry_run {
             let is_joint = group.publications.iter().any(|it| self.library.unit(&it.template).is_some());
             let (batch, given) = Batch::new(group.publications.len(), group.unit, is_joint, &self.stop);
@@ -158,28 +195,56 @@ impl Executor {
         }
         for publication in group.publications {
             let diff = diff(&publication);
-            self.publish_one(publication, batch_files.pop(), diff);
+            self.publish_one(publication, batch, batch_files.pop(), diff);
         }
     }
 
-    fn publish_one(&self, publication: Publication, batch_file: Option<BatchFile>, diff: Option<DiffSink>) {
-        let Publication { id, mut template, snapshot, remove, no_reload } = publication;
+    fn publish_one(
+        &self,
+        publication: Publication,
+        batch: Option<u64>,
+        batch_file: Option<BatchFile>,
+        diff: Option<DiffSink>,
+    ) {
+        let Publication { id, mut template, snapshot, remove, no_reload, pinned, views } = publication;
         if no_reload || !self.reloads {
             // A reload that will not run is not recorded as pending.
             template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
         }
         let (done, started) = (self.done.clone(), Instant::now());
         let placed = self.output.as_ref().map(|output| output.path(&template.dest));
-        let updating =
-            self.update_file(Arc::clone(&template), (!remove).then_some(snapshot), self.dry_run, diff, batch_file);
+        let restores = pinned.as_ref().map(|pin| pin.generation);
+        let source = match pinned {
+            Some(pin) => Source::Pinned(pin),
+            None if remove => Source::Removed,
+            None => Source::Rendered(snapshot),
+        };
+        let history = self.history.clone().filter(|_| !self.dry_run);
+        let keeps = history.is_some();
+        let updating = self.update_file(Arc::clone(&template), source, self.dry_run, keeps, diff, batch_file);
         self.tasks.spawn(async move {
-            let (outcome, digest) = updating.await;
+            let Updated { outcome, digest, content } = updating.await;
+            let took_ms = started.elapsed().as_millis().try_into().ok();
+            if let (Some(history), Some(bytes), Some(change)) = (history, content, change_of(&outcome)) {
+                let (checked, template, dest) =
+                    (template.check.is_some(), Arc::clone(&template.name), template.dest.clone());
+                history.record_file(FileChange {
+                    template,
+                    dest,
+                    change,
+                    bytes,
+                    took_ms,
+                    views,
+                    checked,
+                    restores,
+                    batch,
+                });
+            }
             let (name, dest) = (Arc::clone(&template.name), placed.unwrap_or_else(|| template.dest.clone()));
             match &outcome {
                 // The engine emits this event: it knows when it retries.
                 Outcome::Failed(_) => {}
                 Outcome::Replaced => {
-                    let took_ms = started.elapsed().as_millis().try_into().ok();
                     emit(Event::FileWritten { template: name, dest, digest, took_ms });
                 }
                 _ => emit(outcome.event(name, dest, None)),
@@ -223,38 +288,47 @@ impl Executor {
         snapshot: Option<Snapshot>,
         diff: Option<DiffSink>,
     ) {
-        let done = self.done.clone();
-        let comparing = self.update_file(template, snapshot, true, diff, None);
+        let (done, source) = (self.done.clone(), snapshot.map_or(Source::Removed, Source::Rendered));
+        let comparing = self.update_file(template, source, true, false, diff, None);
         self.tasks.spawn(async move {
             // The event loop may have ended.
-            let _ = done.send(Input::Published(id, comparing.await.0));
+            let _ = done.send(Input::Published(id, comparing.await.outcome));
         });
     }
 
     fn update_file(
         &self,
         template: Arc<TemplateConfig>,
-        snapshot: Option<Snapshot>,
+        source: Source,
         dry_run: bool,
+        keeps_content: bool,
         diff: Option<DiffSink>,
         mut batch_file: Option<BatchFile>,
-    ) -> impl Future<Output = (Outcome, Option<Hex>)> + use<> {
+    ) -> impl Future<Output = Updated> + use<> {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
         let renderers = Arc::clone(&self.renderers);
         let (owned_files, output) = (self.owned_files.clone(), self.output.clone());
         async move {
-            let Some(snapshot) = snapshot else {
-                drop(batch_file);
-                return (file::remove(&writer, &template, owned_files, dry_run, diff.as_ref(), &stop).await, None);
+            let rendered = match source {
+                Source::Removed => {
+                    drop(batch_file);
+                    let outcome = file::remove(&writer, &template, owned_files, dry_run, diff.as_ref(), &stop).await;
+                    return Updated { outcome, digest: None, content: None };
+                }
+                Source::Pinned(pin) => Ok(Rendered { bytes: pin.content.to_vec(), copy: None }),
+                Source::Rendered(snapshot) => {
+                    render(&library, &renderers, &template, &Arc::new(snapshot), true, &mut batch_file).await
+                }
             };
-            let (snapshot, mut digest) = (Arc::new(snapshot), None);
-            let outcome = match render(&library, &renderers, &template, &snapshot, true, &mut batch_file).await {
+            let (mut digest, mut content) = (None, None);
+            let outcome = match rendered {
                 Err(message) => Outcome::Failed(Failure::new(Stage::Render, message)),
                 Ok(rendered) => {
                     // Only files of templates with `each` are recorded as owned.
                     let owned_files = owned_files.filter(|_| !dry_run && template.file_of().is_some());
                     let bytes = digest_bytes(&rendered.bytes);
                     digest = Some(Hex(bytes));
+                    content = keeps_content.then(|| Arc::from(rendered.bytes.as_slice()));
                     file::record_intent(&writer, owned_files.clone(), &template, bytes);
                     let outcome = match &output {
                         Some(output) => output.put(&writer, &template, rendered.bytes).await,
@@ -272,7 +346,7 @@ impl Executor {
             if let Some(batch_file) = batch_file {
                 batch_file.finish(&template, &outcome);
             }
-            (outcome, digest)
+            Updated { outcome, digest, content }
         }
     }
 
@@ -355,10 +429,16 @@ impl Executor {
 
     /// Restores the files that a failed reload was for.
     pub fn restore(&self, job: Restoration) {
-        let (writer, done) = (self.writer.clone(), self.done.clone());
+        let (writer, done, history) = (self.writer.clone(), self.done.clone(), self.history.clone());
         self.tasks.spawn(async move {
-            let restored = files::restore(&writer, &job).await.map_err(|setback| setback.to_string());
-            let _ = done.send(Input::Restored(job.id, restored));
+            let mut restored = files::restore(&writer, &job).await.map_err(|setback| setback.to_string());
+            for template in &job.templates {
+                let content = restored.as_mut().ok().and_then(|files| files.get_mut(&template.name)?.take());
+                let (Some(history), Some(bytes)) = (&history, content) else { continue };
+                history.record_file(FileChange::restored(template, bytes));
+            }
+            let names = restored.map(|files| files.into_keys().collect());
+            let _ = done.send(Input::Restored(job.id, names));
         });
     }
 

@@ -214,6 +214,9 @@ impl Pass {
             };
             match job {
                 Job::Waiting | Job::Requested if is_paused => *job = Job::Ended(FileResult::Paused),
+                Job::Waiting | Job::Requested if template.is_pinned() && !self.request.dry_run => {
+                    *job = Job::Ended(FileResult::Pinned);
+                }
                 Job::Refused(outcome) if !engine.unit_templates(template).any(is_busy) => {
                     *job = Job::Ended(FileResult::Published(outcome.clone()));
                 }

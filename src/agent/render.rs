@@ -144,7 +144,9 @@ async fn ask(setup: &Setup, request: &PassRequest) -> Result<Option<PassReport>,
             emit(Event::PassAlone { reason: why });
             return Ok(None);
         }
-        Ok(Answer::Declined(_) | Answer::Status(_) | Answer::Views(_)) => return Ok(None),
+        Ok(Answer::Declined(_) | Answer::Status(_) | Answer::Views(_) | Answer::History(_) | Answer::Entry { .. }) => {
+            return Ok(None);
+        }
         Err(error) if error.is_unreachable => return Ok(None),
         // The connection was lost. The log of the agent says what it did.
         Err(error) => Fatal::new(Exit::Failed, error.to_string()),
@@ -188,6 +190,9 @@ async fn render_alone(
         _ = signals.stop() => None,
     };
     driver.end().await;
+    if let Some(history) = &driver.history {
+        history.close().await;
+    }
     let mut report = driver.passes.own_report(&driver.engine, driver.now()).unwrap_or_default();
     report.log(&request, false);
     if unfinished != Some(0) {

@@ -20,7 +20,7 @@ use crate::report::snapshot::Snapshot;
 use crate::report::status::Status;
 use crate::report::words::field;
 use crate::state::drains::Drain;
-use crate::state::pause::Pause;
+use crate::state::pause::{DEFAULT_DURATION, Pause};
 use crate::text::time::{Zone, to_come, utc};
 
 /// The state of requests, besides the engine.
@@ -52,7 +52,8 @@ impl Agent {
     /// Restores the pause of the previous run.
     pub fn restore_pause(&mut self) {
         let now = SystemTime::now();
-        let Some(pause) = Pause::load(&self.requests.state_dir, now) else {
+        let unread = self.driver.unread_pins.take().map(|why| Pause::new(now, DEFAULT_DURATION, Some(why), 0));
+        let Some(pause) = Pause::load(&self.requests.state_dir, now).or(unread) else {
             return;
         };
         emit(paused_by(&pause));
@@ -107,9 +108,16 @@ impl Agent {
             RequestBody::Explain { name } => self.explain(&name, uid),
             RequestBody::Accept { roster } => self.accept(&roster, uid),
             RequestBody::Pause { length, reason } => return self.pause(length, reason, uid, answer),
-            RequestBody::Resume => return self.resume(uid, answer),
+            RequestBody::Resume { template: None } => return self.resume(uid, answer),
+            RequestBody::Resume { template: Some(name) } => return self.resume_template(&name, uid, answer),
+            RequestBody::Rollback { template, generation, reason } => {
+                return self.request_rollback(&template, generation, reason, uid, answer);
+            }
+            RequestBody::History { name, since } => return self.history(name, since, answer),
+            RequestBody::HistoryEntry { number } => return self.history_entry(number, answer),
+            RequestBody::HistoryDiff { from, to } => return self.history_diff(from, to, answer),
             RequestBody::Drain { service, length, reason } => self.drain(&service, length, reason, uid),
-            RequestBody::Undrain { service } => self.undrain(&service),
+            RequestBody::Undrain { service } => self.undrain(&service, uid),
             RequestBody::Get { paths } => self.views(&paths),
             RequestBody::Render { state_dir, fingerprint, request } => {
                 return self.render(&state_dir, fingerprint, request, answer);
@@ -192,11 +200,11 @@ impl Agent {
         Answer::done(format!("{service}: drained {end}\n"))
     }
 
-    fn undrain(&mut self, service: &str) -> Answer {
+    fn undrain(&mut self, service: &str, uid: u32) -> Answer {
         if !self.registrar.names().any(|name| name == service) {
             return self.no_service(service);
         }
-        let was = self.registrar.undrain(service);
+        let was = self.registrar.undrain(service, uid);
         let text = if was {
             ": no longer drained; it will be registered when it is up"
         } else {

@@ -17,6 +17,9 @@ use crate::{config, control};
 /// The time limit for the answer of the agent.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The same for `rollback`.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_hours(1);
+
 /// The command line of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
@@ -62,6 +65,25 @@ pub struct UndrainArgs {
     service: String,
 }
 
+/// The command line of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The template whose pin to end [default: the pause]
+    template: Option<String>,
+}
+
+/// The command line of `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The name of the template
+    template: String,
+    /// The number of the generation in `rosterd history`
+    generation: u64,
+    /// The reason, shown by status and explain
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
 fn length(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("it must be longer than 0".to_owned()),
@@ -87,8 +109,17 @@ pub async fn pause(global: &Global, args: PauseArgs) -> Result<Exit, Fatal> {
 }
 
 /// Runs `resume`.
-pub async fn resume(global: &Global) -> Result<Exit, Fatal> {
-    print_message(send(global, RequestBody::Resume).await?)
+pub async fn resume(global: &Global, args: ResumeArgs) -> Result<Exit, Fatal> {
+    print_message(send(global, RequestBody::Resume { template: args.template }).await?)
+}
+
+/// Runs `rollback`.
+pub async fn rollback(global: &Global, args: RollbackArgs) -> Result<Exit, Fatal> {
+    let RollbackArgs { template, generation, reason } = args;
+    let reason = reason.filter(|reason| !reason.trim().is_empty());
+    let body = RequestBody::Rollback { template, generation, reason };
+    // It runs a check and a reload, which have their own limits.
+    print_message(send_within(global, body, ROLLBACK_TIMEOUT).await?)
 }
 
 /// Runs `drain`.
@@ -105,11 +136,15 @@ pub async fn undrain(global: &Global, args: UndrainArgs) -> Result<Exit, Fatal> 
 
 /// Sends a request to the agent that the command line or the configuration selects.
 pub async fn send(global: &Global, body: RequestBody) -> Result<Answer, Fatal> {
+    send_within(global, body, TIMEOUT).await
+}
+
+async fn send_within(global: &Global, body: RequestBody, limit: Duration) -> Result<Answer, Fatal> {
     let socket = match global.paths().socket {
         Some(socket) => socket,
         None => configured(global)?,
     };
-    control::send_request(&socket, body, TIMEOUT).await.map_err(|error| {
+    control::send_request(&socket, body, limit).await.map_err(|error| {
         let hint =
             "is `rosterd run` running, and does this user have permission to open the socket? use -c FILE or --socket PATH to select another socket";
         Fatal::new(Exit::NoAgent, format!("{error} ({hint})"))
@@ -139,7 +174,7 @@ fn configured(global: &Global) -> Result<PathBuf, Fatal> {
 }
 
 /// Prints an answer that is text.
-fn print_message(answer: Answer) -> Result<Exit, Fatal> {
+pub fn print_message(answer: Answer) -> Result<Exit, Fatal> {
     match answer {
         Answer::Message(message) if message.exit == Exit::Done => print(&message.text).map(|()| Exit::Done),
         Answer::Message(message) => Err(Fatal::new(message.exit, message.text.trim_end())),

@@ -167,3 +167,29 @@ Examples:
 Exit codes:
    0  success
    1  a file cannot be written";
+/// For `history`.
+pub const HISTORY: &str = "\
+Examples:
+  rosterd history
+  rosterd history haproxy.cfg --since 2h
+  rosterd history show 41
+  rosterd history diff 38 41
+
+Exit codes:
+   0  the history is on standard output
+   1  the content of a generation is no longer kept (diff)
+  64  there is no entry with this number
+  69  no agent answers, and the state directory cannot be read";
+
+/// For `rollback`.
+pub const ROLLBACK: &str = "\
+Examples:
+  rosterd rollback haproxy.cfg 41 --reason \"502s since 11:40\"
+  rosterd resume haproxy.cfg
+
+Exit codes:
+   0  the file has the content of the generation, its reload has succeeded, and it is pinned
+   1  the check refused the content, and nothing was changed; or the reload failed
+   3  replacement is paused
+  64  there is no such template or generation
+  69  no agent answers";

@@ -15,8 +15,8 @@ use super::roster::check_roster_name;
 use super::scalar::any_duration;
 use super::template::is_template;
 use super::{
-    Agent, Command, Config, LogFormat, OnStop, RegistryConfig, RegistryUrl, Reload, RosterConfig, StatusConfig,
-    TemplateConfig, Trust,
+    Agent, Command, Config, HistoryConfig, LogFormat, OnStop, RegistryConfig, RegistryUrl, Reload, RosterConfig,
+    StatusConfig, TemplateConfig, Trust,
 };
 use crate::model::node_path::Subject;
 
@@ -52,6 +52,7 @@ impl Config {
                 group: None,
                 http: None,
             },
+            history: HistoryConfig::default(),
             vars: serde_json::Map::new(),
             rosters: Vec::new(),
             wheres: Vec::new(),

@@ -37,6 +37,7 @@ pub const TOP: TableKeys = TableKeys {
         optional("registry", Either(&[Table("[registry]"), List(&Table("[registry]"))])),
         optional("agent", Table("[agent]")),
         optional("status", Table("[status]")),
+        optional("history", Table("[history]")),
         optional("vars", Map(&Any)),
         optional("roster", List(&Table("[[roster]]"))),
         optional("key", List(&Table("[[key]]"))),
@@ -113,6 +114,13 @@ pub const JONES: TableKeys =
 pub const JONES_CHECK: TableKeys = TableKeys {
     table: "[jones.check]",
     keys: &[optional("schema", Text), optional("cmd", COMMAND), optional("timeout", DURATION)],
+    aliases: &[],
+};
+
+/// `[history]`.
+pub const HISTORY: TableKeys = TableKeys {
+    table: "[history]",
+    keys: &[optional("generations", Count(0, 1000)), optional("max_size", Text)],
     aliases: &[],
 };
 
@@ -322,8 +330,8 @@ pub const DATA_CMD: TableKeys = TableKeys {
 };
 
 /// Every table. `[vars]` and `env` accept any key and are not listed.
-pub const TABLES: [&TableKeys; 19] = [
-    &TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL,
+pub const TABLES: [&TableKeys; 20] = [
+    &TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &HISTORY, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL,
     &SERVICE, &CHECK, &DATA_CMD, &EXEC, &JONES, &JONES_CHECK,
 ];
 

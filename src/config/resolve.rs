@@ -7,6 +7,7 @@ use super::dest::Dests;
 use super::exec::{default_reload_to_program, exec};
 use super::file::{Source, check_permissions};
 use super::http::http;
+use super::history::history;
 use super::include::included;
 use super::interpolate::Interpolation;
 use super::jones_check::jones_checks;
@@ -131,6 +132,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let fill = Interpolation { vars: &vars, env: &overrides.env, host_name: &overrides.host_name, keeps_key: false };
     let agent = agent(tops, &overrides.paths, report)?;
     let status = status(tops, &agent, &overrides.paths, report);
+    let history = history(tops);
     let registries = registries(tops, &fill, overrides.registry.as_deref(), overrides.is_offline, report);
     let mut followed =
         RosterParser { fill: &fill, registries: &registries, names: Names::default(), wheres: Vec::new() };
@@ -157,6 +159,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
         registries: registries.usable,
         agent,
         status,
+        history,
         vars,
         rosters,
         wheres,

@@ -73,6 +73,22 @@ pub fn mode(text: &str) -> Result<u32, ValueError> {
     })
 }
 
+/// `"64KiB"`, `"10MiB"`, `"1GiB"` or `"500B"`.
+pub fn size(text: &str) -> Result<u64, ValueError> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
+    let parts = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?.trim_end(), factor)));
+    let number = parts.filter(|(number, _)| is_digits(number)).and_then(|(number, factor)| {
+        let number: u64 = number.parse().ok()?;
+        number.checked_mul(*factor)
+    });
+    number.ok_or_else(|| {
+        ValueError::new(
+            format!("{text:?} is not a valid size"),
+            "write a number and its unit, as in \"64KiB\" or \"10MiB\"",
+        )
+    })
+}
+
 /// Whether a template can use the text as the name of a variable.
 pub fn is_identifier(text: &str) -> bool {
     let mut bytes = text.bytes();

@@ -101,6 +101,8 @@ pub enum FileResult {
     Late,
     /// Replacements were paused during the pass.
     Paused,
+    /// The file is pinned to a generation.
+    Pinned,
 }
 
 impl FileResult {
@@ -109,7 +111,7 @@ impl FileResult {
         match self {
             Self::Published(Outcome::Failed(_) | Outcome::Abandoned) | Self::Late => Exit::Failed,
             Self::Published(_) | Self::Held(_) => Exit::Done,
-            Self::NoKey | Self::Paused => Exit::Held,
+            Self::NoKey | Self::Paused | Self::Pinned => Exit::Held,
             Self::Unreached { .. } => Exit::Unreached,
         }
     }
@@ -149,6 +151,7 @@ impl PassReport {
                 }
                 FileResult::Late => emit(Event::TemplateTimedOut { template, limit_s }),
                 FileResult::Paused => emit(Event::WritePaused { template, dest }),
+                FileResult::Pinned => emit(Event::WritePinned { template, dest }),
             }
         }
         if !self.unchecked.is_empty() {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pass::{PassReport, PassRequest};
 use crate::error::Exit;
+use crate::history::Entry;
 use crate::model::saved_view::SavedView;
 use crate::report::status::Status;
 
@@ -55,8 +56,40 @@ pub enum RequestBody {
         /// The reason, for status and explain.
         reason: Option<String>,
     },
-    /// End the pause.
-    Resume,
+    /// End the pause, or the pin of a template.
+    Resume {
+        /// The template; `None` for the pause.
+        #[serde(default)]
+        template: Option<String>,
+    },
+    /// Roll a file back to a generation, and pin it.
+    Rollback {
+        /// The template.
+        template: String,
+        /// The number of the generation.
+        generation: u64,
+        /// The reason, for status and explain.
+        reason: Option<String>,
+    },
+    /// The history.
+    History {
+        /// Only entries about this template, roster or service.
+        name: Option<String>,
+        /// Only entries since this time, in milliseconds since 1970.
+        since: u64,
+    },
+    /// One entry of the history.
+    HistoryEntry {
+        /// Its number.
+        number: u64,
+    },
+    /// The difference between two generations.
+    HistoryDiff {
+        /// The number of the old one.
+        from: u64,
+        /// The number of the new one.
+        to: u64,
+    },
     /// Take a service out.
     Drain {
         /// Its name.
@@ -102,6 +135,15 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`RequestBody::Get`]: one for each path.
     Views(Vec<PathView>),
+    /// To [`RequestBody::History`]: the oldest first.
+    History(Vec<Entry>),
+    /// To [`RequestBody::HistoryEntry`].
+    Entry {
+        /// The entry.
+        entry: Entry,
+        /// Whether its content is kept, if it is a generation.
+        is_kept: bool,
+    },
     /// Text for a terminal.
     #[serde(rename = "told")]
     Message(Message),

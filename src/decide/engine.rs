@@ -10,6 +10,7 @@ use super::in_flight::{InFlightPublications, PublicationId};
 use super::key::Key;
 use super::moment::Moment;
 use super::pending_reload::{PendingReload, ReloadPolicy};
+use super::pin::Pins;
 use super::plan::Plan;
 use super::publication::{Group, Outcome, Publication, ReloadJob, ReloadOutcome, Restoration};
 use super::roster::Roster;
@@ -24,6 +25,7 @@ use crate::model::registry_event::{RegistryEvent, Unreachable, Update};
 mod operator;
 mod per_key_files;
 mod persistence;
+mod pins;
 mod publish;
 mod readiness;
 mod reconfigure;
@@ -52,6 +54,8 @@ pub enum Input {
     PendingReloads(Vec<Arc<TemplateConfig>>),
     /// Replacements that an earlier run began are finished now. Their reloads are pending in the same way.
     WritesFinished(Vec<Arc<TemplateConfig>>),
+    /// The pins of the previous run. Comes before the first configuration.
+    Pins(Pins),
     /// A registry event.
     Registry(RegistryEvent),
     /// The publication with this id ended.
@@ -72,6 +76,16 @@ pub enum Input {
     Paused(Moment),
     /// An operator ends the pause.
     Resumed,
+    /// An operator rolls the files of these templates back, a whole unit or one template, and pins them if all can be put
+    /// in place.
+    RollBack(Pins),
+    /// An operator ends the pins of these templates.
+    Unpin {
+        /// Their names: whole units.
+        templates: BTreeSet<Arc<str>>,
+        /// The user.
+        uid: u32,
+    },
     /// An operator requests these templates, even if nothing has changed.
     Render {
         /// Their names.
@@ -100,6 +114,8 @@ pub enum Effect {
     Restore(Restoration),
     /// Save this for the next start, before any publication that follows.
     Save(SavedUpdate),
+    /// Save these pins, and no others, for the next start.
+    SavePins(Pins),
     /// Report this event.
     Emit(Event),
 }
@@ -143,6 +159,8 @@ pub struct Engine {
     pending_reloads: BTreeMap<Reload, PendingReload>,
     /// The reloads that are pending from an earlier run, until there is a configuration.
     inherited_reloads: Vec<Arc<TemplateConfig>>,
+    /// The pins in force.
+    pins: Pins,
     /// The restores in flight.
     restorations: BTreeMap<PublicationId, Restoration>,
     /// Effects of reloads that ended, for the end of this step.
@@ -172,6 +190,7 @@ impl Engine {
             in_flight: InFlightPublications::default(),
             pending_reloads: BTreeMap::new(),
             inherited_reloads: Vec::new(),
+            pins: Pins::new(),
             restorations: BTreeMap::new(),
             deferred_effects: Vec::new(),
         }
@@ -183,6 +202,7 @@ impl Engine {
         match input {
             Input::Configured(plan) => self.configure(now, plan, &mut events),
             Input::WrittenKeys(written) => self.set_written_keys(written),
+            Input::Pins(pins) => self.set_pins(pins),
             Input::PendingReloads(owed) => self.inherited_reloads = owed,
             Input::WritesFinished(owed) => {
                 for owed in &owed {
@@ -212,8 +232,13 @@ impl Engine {
             }
             Input::Restored(id, done) => self.restored(now, id, done, &mut events),
             Input::Accept(roster, shown) => self.accept_if_unchanged(now, &roster, &shown),
-            Input::Paused(until) => self.paused = Some(until),
+            Input::Paused(until) => {
+                self.paused = Some(until);
+                self.cancel_rollbacks(&mut events);
+            }
             Input::Resumed => self.paused = None,
+            Input::RollBack(pins) => self.roll_back(pins),
+            Input::Unpin { templates, uid } => self.resume_templates(&templates, uid, &mut events),
             Input::Render { templates, reload } => self.render(&templates, reload),
             Input::UseSaved(max) => self.use_saved(now, Some(max), &mut events),
             Input::Tick => {}

@@ -64,7 +64,7 @@ events! {
     RegistrationFailed = registration_failed Error "service cannot be registered" { service: Name, path: String, reason: String, retry_in_s: u64 }
     SessionContinued = session_continued Info "session resumed from the previous run" { registry: Name, session: SessionNumber }
     ServiceDrained = service_drained Warn "service drained" { service: Name, uid: u32, reason: Option<String> }
-    ServiceUndrained = service_undrained Info "drain ended" { service: Name }
+    ServiceUndrained = service_undrained Info "drain ended" { service: Name, uid: Option<u32> }
     ServiceDataFailed = service_data_failed Warn "data_cmd failed; its previous output, if any, stays in use" { service: Name, reason: String }
 
     // Templates and their files.
@@ -87,6 +87,10 @@ events! {
     UnitBlocked = unit_blocked Warn "file unchanged; another template of its unit failed" { template: Name, dest: PathBuf, reason: String }
     WritePaused = write_paused Warn "file unchanged; replacements are paused" { template: Name, dest: PathBuf }
     WriteAbandoned = write_abandoned Warn "file unchanged; the agent is stopping" { template: Name, dest: PathBuf }
+    FilePinned = file_pinned Warn "file pinned to an earlier generation" { template: Name, dest: PathBuf, generation: u64, uid: u32, reason: Option<String> }
+    FileUnpinned = file_unpinned Info "file no longer pinned" { template: Name, uid: Option<u32>, reason: Option<String> }
+    RollbackRefused = rollback_refused Warn "rollback refused; file unchanged" { template: Name, dest: PathBuf, generation: u64, uid: u32, reason: String }
+    WritePinned = write_pinned Warn "file unchanged; it is pinned to an earlier generation" { template: Name, dest: PathBuf }
     MemberIsolated = member_isolated Warn "member left out" { template: Name, roster: Name, key: Option<Name>, member: Name, reason: String }
     MemberRetried = member_retried Info "isolated member changed; retrying it" { template: Name, roster: Name, key: Option<Name>, member: Name }
     MemberReadmitted = member_readmitted Info "isolated member passes again" { template: Name, roster: Name, key: Option<Name>, member: Name }

@@ -12,6 +12,7 @@ use crate::config::{Reload, TemplateConfig, Verify};
 
 use super::event::Event;
 use super::in_flight::PublicationId;
+use super::pin::Pin;
 use crate::model::member::Member;
 
 /// A member with its slot.
@@ -78,6 +79,29 @@ pub struct Publication {
     pub remove: bool,
     /// A replacement is not followed by a reload.
     pub no_reload: bool,
+    /// The file is pinned: it gets this content instead of a rendered one.
+    pub pinned: Option<Arc<Pin>>,
+    /// The views that the snapshot is from.
+    pub views: Vec<ViewVersion>,
+}
+
+/// The version of a view that a file was rendered from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewVersion {
+    /// The roster or key.
+    pub name: Arc<str>,
+    /// Its path.
+    pub path: String,
+    /// The zxid of the last change of the list of members, in hexadecimal; `None` if the registry has none, or if the
+    /// members were saved by an earlier run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zxid: Option<String>,
+    /// The number of members in use, of all keys together; `None` for a `[[key]]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<usize>,
+    /// Whether a hold kept other members in use than the registry had at that zxid.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
 /// Publications that belong together: all are staged and checked, then all are put in place.
@@ -156,6 +180,11 @@ impl Failure {
     /// A failure that is not an error of the system.
     pub fn new(stage: Stage, message: impl Into<String>) -> Self {
         Self { stage, message: message.into(), errno: None }
+    }
+
+    /// The failure of something that the end of the agent interrupted.
+    pub fn stopping() -> Self {
+        Self::new(Stage::Write, "the agent is stopping")
     }
 
     /// Why a member is left out, if the file fails like this only with it.

@@ -141,6 +141,8 @@ pub struct TemplateReport {
     pub removing: bool,
     /// The failure of the last publication.
     pub failure: Option<FailureReport>,
+    /// Its file is pinned to a generation.
+    pub pin: Option<PinReport>,
     /// A change to its file by another process.
     pub drift: Option<DriftReport>,
     /// The members that are left out of its file, because it fails with them (`isolate`).
@@ -173,6 +175,21 @@ pub enum Retry {
     At(Moment),
     /// When something that it depends on changes.
     OnChange,
+}
+
+/// A file that a person rolled back to a generation.
+#[derive(Debug, Clone)]
+pub struct PinReport {
+    /// The number of the generation.
+    pub generation: u64,
+    /// Since when.
+    pub since: Moment,
+    /// The user.
+    pub uid: u32,
+    /// The reason that was given.
+    pub reason: Option<String>,
+    /// How many changes since the rollback are not in the file. The newest content before it is not in it either.
+    pub withheld: u32,
 }
 
 /// A file that differs from what the agent wrote.

@@ -9,12 +9,14 @@ use super::isolate::Isolation;
 use super::key::Key;
 use super::moment::Moment;
 use super::pending::Publish;
+use super::pin::{Pin, Pinning};
 use super::plan::TemplatePlan;
 use super::publication::{Failure, Outcome, SlottedMembers, Snapshot, Stage};
 use super::roster::Roster;
 use crate::model::backoff;
 
 mod drift;
+mod pin;
 mod search;
 mod trial;
 
@@ -39,6 +41,11 @@ pub struct Template {
     isolation: Isolation,
     drift: Option<Drift>,
     dispute: Dispute,
+    pinning: Pinning,
+    /// The number of changes that are not in a pinned file.
+    withheld: u32,
+    /// The result of the last rollback by a person.
+    rollback: Option<Result<(), Failure>>,
 }
 
 /// The removal of a key's file.
@@ -72,6 +79,9 @@ impl Template {
             isolation: Isolation::default(),
             drift: None,
             dispute: Dispute::default(),
+            pinning: Pinning::default(),
+            withheld: 0,
+            rollback: None,
         }
     }
 
@@ -85,7 +95,7 @@ impl Template {
     pub fn replan(&mut self, plan: TemplatePlan) {
         self.plan = plan;
         self.isolation = Isolation::default();
-        self.queue();
+        self.republish();
     }
 
     /// For the file of a key: sets the key's members. `None` if the key is gone and the file is to be removed.
@@ -116,11 +126,14 @@ impl Template {
         each.is_some_and(|each| each.roster == *name) || self.needs(name, is_roster)
     }
 
-    /// Queues it, because something that it depends on changed. Earlier failures no longer count.
+    /// Queues it, because something that it depends on changed. Earlier failures no longer count. While its file is
+    /// pinned, the change is only counted.
     pub fn queue(&mut self) {
-        self.publish.queue();
-        self.retry = None;
-        self.failures = 0;
+        if self.is_pinned() {
+            self.withheld = self.withheld.saturating_add(1);
+        } else {
+            self.republish();
+        }
     }
 
     /// Whether it names this roster or key.
@@ -172,7 +185,7 @@ impl Template {
         if !self.publish.is_ready() {
             return None;
         }
-        if self.is_removing() {
+        if self.is_removing() || self.is_pinned() {
             return Some(Snapshot::default());
         }
         let missing = self.missing(rosters, keys);
@@ -206,13 +219,15 @@ impl Template {
         self.publish.begin_probe(id);
     }
 
-    /// A publication begins.
-    pub fn begin(&mut self, id: PublicationId) {
+    /// A publication begins. Returns the pin whose content it has, if the file is pinned.
+    pub fn begin(&mut self, id: PublicationId) -> Option<Arc<Pin>> {
         self.publish.begin(id);
         self.begin_correction();
-        if self.removal == Removal::Queued {
+        let pin = self.pinning.publication_begins();
+        if self.removal == Removal::Queued && pin.is_none() {
             self.removal = Removal::InFlight;
         }
+        pin
     }
 
     /// Its snapshot: only what it names, so that nothing else can change the result, without the members with which it
@@ -239,6 +254,9 @@ impl Template {
         if self.removal == Removal::InFlight {
             let done = matches!(outcome, Outcome::Removed | Outcome::WouldRemove | Outcome::Unchanged);
             self.removal = if done { Removal::Done } else { Removal::Queued };
+        }
+        if self.pinning.publication_ended(&outcome) {
+            return;
         }
         if self.needs_search(&outcome) {
             self.last = Some(outcome);

@@ -54,7 +54,6 @@ fn a_slow_subscriber_loses_the_oldest_events_and_is_told_how_many() {
 fn an_observer_misses_no_event_and_a_subscriber_gets_no_details() {
     let seen = Arc::new(Mutex::new((0, 0)));
     let counts = Arc::clone(&seen);
-    // The only observer of this process.
     observe(move |event| match event {
         Event::HoldAccepted { roster, .. } if &**roster == "observed" => counts.lock().unwrap().0 += 1,
         Event::ServiceChecked { service, .. } if &**service == "observed" => counts.lock().unwrap().1 += 1,

@@ -209,7 +209,7 @@ impl Registrar {
             self.drains.iter().filter(|(_, drain)| drain.is_over(wall)).map(|(name, _)| name.clone()).collect();
         for name in &over {
             self.drains.remove(name);
-            emit(Event::ServiceUndrained { service: Arc::from(&**name) });
+            emit(Event::ServiceUndrained { service: Arc::from(&**name), uid: None });
         }
         if !over.is_empty() {
             self.save_drains();
@@ -234,11 +234,11 @@ impl Registrar {
     }
 
     /// Brings a service back. Returns whether it was out.
-    pub fn undrain(&mut self, name: &str) -> bool {
+    pub fn undrain(&mut self, name: &str, uid: u32) -> bool {
         if self.drains.remove(name).is_none() {
             return false;
         }
-        emit(Event::ServiceUndrained { service: Arc::from(name) });
+        emit(Event::ServiceUndrained { service: Arc::from(name), uid: Some(uid) });
         self.save_drains();
         self.work();
         true

@@ -99,6 +99,7 @@ pub fn own_conditions(template: &TemplateReport, clock: &Clock) -> Vec<Condition
     if template.in_flight {
         all.push(Condition::blocking(Health::Ok, "being rendered, checked and replaced now".to_owned()));
     }
+    all.extend(pinned(template, clock));
     all.extend(failure(template, clock));
     all.extend(drift(template, clock));
     all.extend(template.isolated.iter().map(|it| isolated(it, clock)));
@@ -143,6 +144,21 @@ fn paused(report: &Report, template: &TemplateReport, context: &Context) -> Opti
     });
     let text = format!("paused until {until}{}; `rosterd resume` ends the pause", who.unwrap_or_default());
     Some(Condition { text, blocking: template.queued, health: Health::Warning })
+}
+
+/// A pin: what it is, and what it withholds.
+fn pinned(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
+    let pin = template.pin.as_ref()?;
+    let (generation, since, name) = (pin.generation, clock.past(pin.since), &template.config.name);
+    let reason = pin.reason.as_deref().map(|reason| format!(": {}", field(reason))).unwrap_or_default();
+    let withheld = match pin.withheld {
+        0 => "the content before the rollback is withheld".to_owned(),
+        count => format!("{} since then withheld", plural(usize::try_from(count).unwrap_or(usize::MAX), "change")),
+    };
+    let uid = pin.uid;
+    let end = format!("`rosterd diff {name}` shows what `rosterd resume {name}` would write");
+    let text = format!("pinned to generation {generation} since {since} by uid {uid}{reason}; {withheld}; {end}");
+    Some(Condition::blocking(Health::Warning, text))
 }
 
 fn failure(template: &TemplateReport, clock: &Clock) -> Option<Condition> {

@@ -191,12 +191,30 @@ pub struct TemplateStatus {
     pub state: TemplateState,
     /// Why the destination is not up to date; null if it is.
     pub waiting_for: Option<String>,
+    /// The generation that the file is pinned to; null if it is not pinned.
+    #[serde(default)]
+    pub pinned: Option<PinnedStatus>,
     /// When another process was first seen to have changed the destination; null if none has.
     #[serde(default)]
     pub drifted_since: Option<String>,
     /// The members that are left out of its file, because it fails with them.
     #[serde(default)]
     pub left_out: Vec<LeftOutStatus>,
+}
+
+/// A pinned file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedStatus {
+    /// The number of the generation.
+    pub generation: u64,
+    /// When the file was rolled back.
+    pub since: String,
+    /// The user who requested it.
+    pub uid: u32,
+    /// The reason, as given.
+    pub reason: Option<String>,
+    /// The number of changes since the rollback that are not in the file.
+    pub withheld: u32,
 }
 
 /// Whether a template's file is up to date.
@@ -388,6 +406,13 @@ fn template(report: &Report, it: &TemplateReport, context: &Context) -> Template
             Some(_) => TemplateState::NotUpToDate,
         },
         waiting_for: blocking.first().map(|condition| mask_credentials(&condition.text).into_owned()),
+        pinned: it.pin.as_ref().map(|pin| PinnedStatus {
+            generation: pin.generation,
+            since: clock.time(pin.since),
+            uid: pin.uid,
+            reason: pin.reason.clone(),
+            withheld: pin.withheld,
+        }),
         drifted_since: it.drift.as_ref().map(|drift| clock.time(drift.since)),
         left_out: it.isolated.iter().map(|it| left_out(it, clock)).collect(),
     }

@@ -23,20 +23,22 @@ use crate::error::os::os_error;
 use crate::state::journal::blocked::standing;
 use crate::state::journal::{Blocked, Entry, Key, Owner, PreviousFile, Set};
 
-/// Restores all files of a job, or none, to the newest version whose reload succeeded. Returns the names of the
-/// templates whose files changed. The versions that failed are not written again together until others have succeeded.
+/// The contents of restored files by template; `None` for a file that was removed.
+pub type Restored = BTreeMap<Arc<str>, Option<Vec<u8>>>;
+
+/// Restores all files of a job, or none, to the newest version whose reload succeeded. Returns the files that changed. The versions that failed are not written again together until others have succeeded.
 ///
 /// The restoration is recorded as any replacement is, so an interrupted one is finished at the next start. If none of
 /// the files existed before, nothing is changed.
 ///
 /// # Errors
 /// If a file cannot be restored; all stay as they are.
-pub async fn restore(writer: &Writer, job: &Restoration) -> Result<BTreeSet<Arc<str>>, Setback> {
+pub async fn restore(writer: &Writer, job: &Restoration) -> Result<Restored, Setback> {
     let job = job.clone();
     writer.call(move |state| restore_files(&job, state)).await.flatten()
 }
 
-fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Arc<str>>, Setback> {
+fn restore_files(job: &Restoration, state: &mut FileState) -> Result<Restored, Setback> {
     let mut before = Vec::new();
     let journal = state.journal.as_ref().ok_or_else(without_journal)?;
     for template in &job.templates {
@@ -47,13 +49,14 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
     }
     if before.iter().all(|(_, kept)| kept.is_none()) {
         // Nothing to restore. Without any file, software that never ran could not even start.
-        return Ok(BTreeSet::new());
+        return Ok(Restored::new());
     }
-    let mut names = BTreeSet::new();
+    let mut restored = Restored::new();
     let (mut batch, mut answers) = (BatchCommit::default(), Vec::new());
     batch.unit = Some(Arc::from("being rolled back"));
     for (template, kept) in before {
         let (answer, answered) = oneshot::channel();
+        let bytes = kept.as_ref().map(|kept| kept.bytes.clone());
         if let Some(kept) = kept {
             let earlier = earlier_template(&template, &kept);
             let Some(written) = prepare(&earlier, kept.bytes, state)? else { continue };
@@ -67,9 +70,10 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
             continue;
         }
         answers.push(answered);
-        names.insert(Arc::clone(&template.name));
+        restored.insert(Arc::clone(&template.name), bytes);
     }
     if job.reload.is_some() {
+        let names = restored.keys().cloned().collect();
         let why = &job.why;
         batch.rollback.blocked =
             failed_sets(job, &names).into_iter().map(|files| Blocked { files, why: why.clone() }).collect();
@@ -84,7 +88,7 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
             return Err(Setback::new("restore the previous files", failure.message));
         }
     }
-    Ok(names)
+    Ok(restored)
 }
 
 /// The removal of a file that did not exist before, if it exists now.

@@ -116,6 +116,7 @@ impl Engine {
         for plan in &patterns {
             self.update_files_of(plan, &mut taken, &mut skipped);
         }
+        self.restore_pins();
         let known = std::mem::replace(&mut self.per_key_files.skipped, skipped);
         for ((template, key), why) in self.per_key_files.skipped.iter().filter(|(file, _)| !known.contains_key(*file)) {
             events.push(Event::KeySkipped {

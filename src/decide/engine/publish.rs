@@ -59,7 +59,8 @@ impl Engine {
         let of_unit = |template: &Template| template.plan().config.unit.as_ref() == Some(unit);
         let is_busy =
             |it: &Template| it.is_in_flight() || it.is_searching() || in_flight.is_busy(&it.plan().config.dest);
-        let busy = self.templates.values().any(|template| of_unit(template) && is_busy(template));
+        let busy = self.templates.values().any(|template| of_unit(template) && is_busy(template))
+            || self.is_partly_pinned(unit);
         let mut snapshots = Vec::new();
         for (name, template) in self.templates.iter_mut().filter(|(_, template)| of_unit(template)) {
             template.requeue_if_due(now);
@@ -76,12 +77,17 @@ impl Engine {
     }
 
     fn begin(&mut self, name: &Arc<str>, snapshot: Snapshot) -> Option<Publication> {
+        let views = self.view_versions(self.templates.get(name)?);
         let template = self.templates.get_mut(name)?;
         let config = Arc::clone(&template.plan().config);
         let no_reload = self.without_reload.remove(name);
         let id = self.in_flight.begin(&config, no_reload);
-        template.begin(id);
-        Some(Publication { id, template: config, snapshot, remove: template.is_removing(), no_reload })
+        let pinned = template.begin(id);
+        let (remove, views) = match pinned {
+            Some(_) => (false, Vec::new()),
+            None => (template.is_removing(), views),
+        };
+        Some(Publication { id, template: config, snapshot, remove, no_reload, pinned, views })
     }
 
     pub fn published(&mut self, now: Moment, id: PublicationId, outcome: Outcome, events: &mut Vec<Event>) {
@@ -101,6 +107,7 @@ impl Engine {
             }
         }
         self.drop_removed_file(&config.name);
+        self.settle_rollback(&config.name, events);
         if let (true, Some(reload)) = (replaced, &config.reload) {
             let in_batch = self.in_flight.in_batch(&ended, reload);
             self.add_pending_reload(now, &config, in_batch);

@@ -51,6 +51,7 @@ impl Engine {
             self.templates.insert(name, template);
         }
         self.carry_over_files(templates);
+        self.restore_pins();
         for owed in std::mem::take(&mut self.inherited_reloads) {
             self.add_pending_reload(now, &owed, BTreeSet::new());
         }

@@ -162,6 +162,10 @@ impl Engine {
                 owing.entry(reload).or_default().push(config);
             }
         }
+        if !back.is_empty() {
+            let names = templates.iter().map(|template| Arc::clone(&template.name)).collect();
+            self.end_failed_pins(&names, events);
+        }
         if let Some(reload) = &reload {
             owing.entry(reload.clone()).or_default();
         }

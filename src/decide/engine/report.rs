@@ -6,7 +6,7 @@ use super::Engine;
 use crate::decide::key::Key;
 use crate::decide::moment::Moment;
 use crate::decide::report::{
-    DriftReport, FailureReport, IsolatedReport, KeyReport, RegistryReport, Report, Retry, TemplateReport,
+    DriftReport, FailureReport, IsolatedReport, KeyReport, PinReport, RegistryReport, Report, Retry, TemplateReport,
 };
 use crate::decide::template::Template;
 use crate::decide::template_readiness::{keys, rosters};
@@ -60,6 +60,13 @@ impl Engine {
             in_flight: template.is_in_flight(),
             removing: template.is_removing(),
             failure: failure.map(|failure| FailureReport { failure, times: template.failures(), retry }),
+            pin: template.pin().map(|pin| PinReport {
+                generation: pin.generation,
+                since: pin.since,
+                uid: pin.uid,
+                reason: pin.reason.clone(),
+                withheld: template.withheld(),
+            }),
             drift: drift.map(|it| DriftReport { since: it.since, what: it.what, disputed: it.deferred }),
             isolated: isolated
                 .map(|(member, out)| IsolatedReport {

@@ -38,7 +38,15 @@ impl Engine {
             };
             let id = in_flight.begin(&config, false);
             template.begin_probe(id);
-            Some(Effect::Probe(Publication { id, template: config, snapshot, remove: false, no_reload: true }))
+            Some(Effect::Probe(Publication {
+                id,
+                template: config,
+                snapshot,
+                remove: false,
+                no_reload: true,
+                pinned: None,
+                views: Vec::new(),
+            }))
         });
         let begun = begun.collect();
         // The templates of a unit show the same members.

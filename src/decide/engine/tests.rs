@@ -11,6 +11,7 @@ mod member_events;
 mod non_members;
 mod older_views;
 mod per_key_files;
+mod pins;
 mod program;
 mod regressions;
 mod reports;

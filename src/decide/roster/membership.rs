@@ -7,7 +7,7 @@ use super::Roster;
 use crate::decide::event::Event;
 use crate::decide::hold::Reason;
 use crate::decide::member_set::MemberSet;
-use crate::decide::publication::{RosterValue, SlottedMember};
+use crate::decide::publication::{RosterValue, SlottedMember, ViewVersion};
 use crate::model::member::Member;
 use crate::model::version::Zxid;
 
@@ -26,6 +26,21 @@ impl Roster {
             members: self.value.as_ref().map_or(0, RosterValue::count),
             zxid: own.current(),
         }
+    }
+
+    /// The version of the view that a file shows: of the whole roster, or of the key that the file is for.
+    pub fn view_version(&self, key: Option<&Arc<str>>) -> ViewVersion {
+        let own = self.member_sets.get(key.map_or("", |key| &**key));
+        let path =
+            key.map_or_else(|| self.config.subject.to_string(), |key| self.config.subject.members_of(key).to_string());
+        let members = match (&self.value, key) {
+            (Some(RosterValue::Map(keys)), Some(key)) => keys.get(key).map(|slotted| slotted.len()),
+            (value, _) => value.as_ref().map(RosterValue::count),
+        };
+        let zxid = own.map_or(self.parent_version, MemberSet::version).current();
+        let held = key.map_or_else(|| self.is_held(), |_| own.is_some_and(|own| own.hold().is_some()));
+        let zxid = zxid.map(|zxid| format!("{:#x}", zxid.0));
+        ViewVersion { name: Arc::clone(&self.config.name), path, zxid, members, held }
     }
 
     /// The event of the difference between two member lists of a key; `None` if they are equal.

@@ -97,7 +97,7 @@ impl Template {
         let since = self.drift.as_ref().map_or(now, |drift| drift.since);
         self.drift = Some(Drift { since, what, deferred, seen_in_flight });
         if on_drift == OnDrift::Correct && deferred.is_none() {
-            self.queue();
+            self.republish();
         }
     }
 

@@ -15,14 +15,16 @@ use crate::decide::roster::Roster;
 impl Template {
     /// When a member is due for a retry; `None` while the template has other work.
     pub fn trial_due(&self) -> Option<Moment> {
-        let is_quiet = !self.is_searching() && !self.publish.is_queued() && !self.is_removing();
+        let is_quiet = !self.is_searching() && !self.publish.is_queued() && !self.is_removing() && !self.is_pinned();
         if is_quiet { self.isolation.next_trial() } else { None }
     }
 
     /// Whether a probe is due, for a search or for a retry.
     pub fn is_probe_due(&self, now: Moment) -> bool {
         let is_due = self.trial_due().is_some_and(|due| due <= now);
-        !self.publish.is_in_flight() && (self.is_searching() || is_due || self.isolation.has_readmitted)
+        !self.publish.is_in_flight()
+            && !self.is_pinned()
+            && (self.is_searching() || is_due || self.isolation.has_readmitted)
     }
 
     /// The snapshot for a retry: everything in the file, and one member that is left out.

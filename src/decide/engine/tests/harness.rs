@@ -8,7 +8,7 @@ use crate::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
 use crate::decide::in_flight::PublicationId;
 use crate::decide::report::RosterReport;
 use crate::decide::{
-    Effect, Engine, Event, Failure, Input, Moment, Needs, Outcome, Plan, Planned, Publication, ReloadJob,
+    Effect, Engine, Event, Failure, Input, Moment, Needs, Outcome, Pins, Plan, Planned, Publication, ReloadJob,
     ReloadOutcome, Restoration, RosterValue, RunMode, SavedRoster, SavedState, SavedUpdate, Stage, TemplatePlan,
 };
 use crate::model::node_path::{NodePath, Subject};
@@ -26,6 +26,8 @@ pub struct Bench {
     pub reloads: Vec<ReloadJob>,
     pub restorations: Vec<Restoration>,
     pub events: Vec<Event>,
+    /// The pins that were saved last.
+    pub pins: Pins,
     /// Everything that is saved, including the state from before the start.
     pub saved: SavedState,
 }
@@ -151,6 +153,7 @@ impl Bench {
             reloads: Vec::new(),
             restorations: Vec::new(),
             events: Vec::new(),
+            pins: Pins::new(),
             saved,
         };
         bench.input(Input::PendingReloads(owed.into_iter().map(Arc::new).collect()));
@@ -170,6 +173,7 @@ impl Bench {
                 Effect::Reload(job) => self.reloads.push(job),
                 Effect::Restore(job) => self.restorations.push(job),
                 Effect::Save(memo) => save(&mut self.saved, memo),
+                Effect::SavePins(pins) => self.pins = pins,
                 Effect::Emit(event) => self.events.push(event),
             }
         }

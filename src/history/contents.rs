@@ -1,0 +1,102 @@
+//! The contents of generations, each stored once, in a file that is named by its SHA-256 digest.
+//!
+//! Nothing is synced. After a crash a file can be incomplete: a content whose digest does not match counts as missing,
+//! and is written again when a file has it again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use ring::digest::{SHA256, digest};
+
+use crate::state::append_log::durable::create_directory;
+
+/// Stored contents.
+#[derive(Debug)]
+pub struct Contents {
+    directory: PathBuf,
+    /// The sizes by digest.
+    stored: BTreeMap<String, u64>,
+}
+
+/// The digest of a content, in hexadecimal.
+pub fn digest_of(bytes: &[u8]) -> String {
+    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Contents {
+    /// Opens a directory, which need not exist.
+    pub fn open(directory: PathBuf) -> Self {
+        let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
+        let stored = entries.filter_map(|entry| {
+            let name = entry.file_name().into_string().ok().filter(|name| is_digest(name))?;
+            Some((name, entry.metadata().ok()?.len()))
+        });
+        Self { stored: stored.collect(), directory }
+    }
+
+    /// The path of a content.
+    fn path(&self, digest: &str) -> PathBuf {
+        self.directory.join(digest)
+    }
+
+    /// Whether a content is stored.
+    pub fn has(&self, digest: &str) -> bool {
+        self.stored.contains_key(digest)
+    }
+
+    /// Stores a content.
+    ///
+    /// # Errors
+    /// The system call that failed. No incomplete file is left.
+    pub fn store(&mut self, digest: &str, bytes: &[u8]) -> io::Result<()> {
+        let size = bytes.len() as u64;
+        if self.stored.get(digest) == Some(&size) && self.path(digest).exists() {
+            return Ok(());
+        }
+        create_directory(&self.directory)?;
+        let path = self.path(digest);
+        let written = write(&path, bytes);
+        match &written {
+            Ok(()) => _ = self.stored.insert(digest.to_owned(), size),
+            Err(_) => _ = fs::remove_file(&path),
+        }
+        written
+    }
+
+    /// Reads a content.
+    ///
+    /// # Errors
+    /// It is not stored, cannot be read, or is damaged.
+    pub fn read(&self, digest: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(PLAIN).open(self.path(digest))?.read_to_end(&mut bytes)?;
+        if digest_of(&bytes) == digest { Ok(bytes) } else { Err(io::Error::other("the stored content is damaged")) }
+    }
+
+    /// Removes every content that is not wanted.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        let gone: Vec<String> = self.stored.keys().filter(|digest| !wanted(digest)).cloned().collect();
+        for digest in gone {
+            // A file that cannot be removed is found at the next start.
+            let _ = fs::remove_file(self.path(&digest));
+            self.stored.remove(&digest);
+        }
+    }
+}
+
+/// Another process may have put a link or a pipe there.
+const PLAIN: i32 = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).bits();
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(PLAIN).open(path)?.write_all(bytes)
+}
+
+fn is_digest(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
