@@ -184,7 +184,7 @@ Exit codes:
 /// For `rollback`.
 pub const ROLLBACK: &str = "\
 Examples:
-  rosterd rollback haproxy.cfg 41 --reason \"502s since 11:40\"
+  rosterd rollback haproxy.cfg 41 --reason outage
   rosterd resume haproxy.cfg
 
 Exit codes:

@@ -12,8 +12,6 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use ring::digest::{SHA256, digest};
 
-use crate::state::append_log::durable::create_directory;
-
 /// Stored contents.
 #[derive(Debug)]
 pub struct Contents {
@@ -48,7 +46,7 @@ impl Contents {
         self.stored.contains_key(digest)
     }
 
-    /// Stores a content.
+    /// Stores a content. The directory exists.
     ///
     /// # Errors
     /// The system call that failed. No incomplete file is left.
@@ -57,7 +55,6 @@ impl Contents {
         if self.stored.get(digest) == Some(&size) && self.path(digest).exists() {
             return Ok(());
         }
-        create_directory(&self.directory)?;
         let path = self.path(digest);
         let written = write(&path, bytes);
         match &written {

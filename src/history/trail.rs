@@ -1,6 +1,9 @@
 //! The entries of the history, in memory and in the state directory, and how many of them are kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,8 +52,8 @@ pub struct Trail {
     latest: HashMap<String, u64>,
     /// What the checks refused last, until the event says so.
     refused: HashMap<String, Arc<[u8]>>,
-    /// The last write failed.
-    is_failing: bool,
+    /// The files of which the last write failed.
+    failing: BTreeSet<PathBuf>,
     /// Something was recorded since the last [`Trail::prune`].
     is_changed: bool,
 }
@@ -72,7 +75,7 @@ impl Trail {
             next: 1,
             latest: HashMap::new(),
             refused: HashMap::new(),
-            is_failing: false,
+            failing: BTreeSet::new(),
             is_changed: true,
         };
         for entry in lines {
@@ -114,17 +117,17 @@ impl Trail {
         self.insert(Arc::clone(&entry));
         let needed = self.entries.len();
         let (log, entries) = (&mut self.log, &self.entries);
-        let written = log.append(&entry, needed, || entries.values().map(|(entry, _)| Arc::clone(entry)).collect());
+        let all = || entries.values().map(|(entry, _)| Arc::clone(entry)).collect();
+        let written = ensure_directory(log.file()).and_then(|()| log.append(&entry, needed, all));
         let file = self.log.file().to_owned();
         self.written(file, written);
     }
 
-    fn written(&mut self, file: PathBuf, result: std::io::Result<()>) {
+    fn written(&mut self, file: PathBuf, result: io::Result<()>) {
         match result {
-            Ok(()) => self.is_failing = false,
-            Err(_) if self.is_failing => {}
+            Ok(()) => _ = self.failing.remove(&file),
+            Err(_) if !self.failing.insert(file.clone()) => {}
             Err(why) => {
-                self.is_failing = true;
                 let effect = "changes may be missing from the history after a restart";
                 emit(Event::StateWriteFailed { file: Some(file), reason: why.to_string(), effect });
             }
@@ -169,7 +172,7 @@ impl Trail {
         }
         let diff = self.diff_to_latest(&template, &file.bytes);
         if self.limits.generations > 0 {
-            let stored = self.contents.store(&digest, &file.bytes);
+            let stored = ensure_directory(self.log.file()).and_then(|()| self.contents.store(&digest, &file.bytes));
             let directory = self.log.file().parent().unwrap_or(Path::new("/")).to_owned();
             self.written(directory, stored);
         }
@@ -372,6 +375,15 @@ impl NoContent {
             Self::Unreadable(why) => format!("the content of generation {number} cannot be read: {why}"),
         }
     }
+}
+
+/// Creates the directory of the history. The state directory itself is not created: its lock does that.
+fn ensure_directory(file: &Path) -> io::Result<()> {
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    if directory.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().mode(0o700).create(directory)
 }
 
 /// Cuts a diff to [`MAX_DIFF`] after a line.

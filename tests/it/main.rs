@@ -26,6 +26,7 @@ mod get_agent;
 mod guard;
 mod haproxy;
 mod harness;
+mod history;
 mod isolate;
 mod jones;
 mod last_good;

@@ -6,18 +6,25 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::act::files::{Batch, CurrentConfig, Writer, publish, recover, restore};
+use crate::act::files;
+use crate::act::files::{Batch, CurrentConfig, Writer, publish, recover};
 use crate::config::{Method, OnReloadFailure, Reload, TemplateConfig};
 use crate::decide::{
     Failure, Group, Input, Outcome, Publication, ReloadJob, ReloadOutcome, Restoration, RunMode, SavedState, Stage,
     TemplatePlan,
 };
+use crate::error::Setback;
 use crate::model::node_path::Subject;
 use crate::state::journal::{Journal, ReloadRun};
 use proptest::prelude::*;
 
 use super::bench::{Bench as Files, is_again, mode, passes_again, set_mode, shell, staged_in};
 use super::engine::{self, names, path, plan, present, roster, template};
+
+/// Restores files. Returns the names of those that changed.
+async fn restore(writer: &Writer, job: &Restoration) -> Result<BTreeSet<Arc<str>>, Setback> {
+    files::restore(writer, job).await.map(|files| files.into_keys().collect())
+}
 
 /// The files: a unit with two reloads, one of which a single file shares, and a file that is never rolled back.
 const ALL: [&str; 5] = ["a", "b", "c", "d", "e"];

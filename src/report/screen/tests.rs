@@ -16,6 +16,7 @@ fn template(waiting_for: Option<&str>) -> TemplateStatus {
         last_error: None,
         state: if waiting_for.is_some() { TemplateState::NotUpToDate } else { TemplateState::UpToDate },
         waiting_for: waiting_for.map(str::to_owned),
+        pinned: None,
         drifted_since: None,
         left_out: Vec::new(),
     }

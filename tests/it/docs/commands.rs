@@ -122,7 +122,7 @@ fn shown(page: &str) -> Vec<(String, Vec<String>)> {
             let command = command.split(['#', '|', '>', ';', '&']).next().unwrap();
             let words = command.split_whitespace().filter(|word| !word.starts_with('[') && !word.ends_with(']'));
             let filled = words.map(|word| match word {
-                "N" => "1",
+                "N" | "M" => "1",
                 "P" | "PATH" => "/services/web",
                 word => word,
             });

@@ -93,7 +93,11 @@ impl World {
                             inputs.push(Input::Published(publication.id, Outcome::Replaced));
                         }
                     }
-                    Effect::Probe(_) | Effect::Reload(_) | Effect::Restore(_) | Effect::Emit(_) => {}
+                    Effect::Probe(_)
+                    | Effect::Reload(_)
+                    | Effect::Restore(_)
+                    | Effect::SavePins(_)
+                    | Effect::Emit(_) => {}
                 }
             }
         }

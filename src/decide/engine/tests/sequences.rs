@@ -131,7 +131,7 @@ impl World {
                     self.bench.reloads.push(job);
                 }
                 Effect::Probe(..) => panic!("no check has refused anything"),
-                Effect::Restore(_) | Effect::Save(..) | Effect::Emit(_) => {}
+                Effect::Restore(_) | Effect::Save(..) | Effect::SavePins(_) | Effect::Emit(_) => {}
             }
         }
     }

@@ -78,7 +78,11 @@ impl World {
                         self.look(&slots(publication, "web"));
                         inputs.push(Input::Published(publication.id, Outcome::Replaced));
                     }),
-                    Effect::Probe(_) | Effect::Reload(_) | Effect::Restore(_) | Effect::Emit(_) => {}
+                    Effect::Probe(_)
+                    | Effect::Reload(_)
+                    | Effect::Restore(_)
+                    | Effect::SavePins(_)
+                    | Effect::Emit(_) => {}
                 }
             }
         }
