@@ -18,6 +18,7 @@ mod needs;
 mod pending;
 pub mod pending_reload;
 pub mod pin;
+mod pinning;
 pub mod plan;
 pub mod program;
 pub mod publication;

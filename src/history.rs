@@ -22,11 +22,13 @@ use crate::state::append_log::Access;
 
 pub mod contents;
 pub mod entry;
+pub mod no_content;
 pub mod text;
 pub mod trail;
 
 pub use entry::{Change, Entry, FileChange};
-pub use trail::{NoContent, Trail};
+pub use no_content::NoContent;
+pub use trail::Trail;
 
 use entry::Draft;
 

@@ -13,18 +13,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::act::files;
-use crate::act::files::{Batch, BatchFile, Rendered, Writer};
+use crate::act::files::{Batch, BatchFile, Writer};
 use crate::config::TemplateConfig;
-use crate::decide::event::Hex;
 use crate::decide::in_flight::PublicationId;
 use crate::decide::{
-    Event, Failure, Group, Input, Outcome, Pin, Publication, ReloadJob, ReloadOutcome, Restoration, SavedUpdate,
-    Snapshot, Stage,
+    Event, Failure, Group, Input, Outcome, Publication, ReloadJob, ReloadOutcome, Restoration, SavedUpdate, Snapshot,
+    Stage,
 };
-use crate::history::{Change, FileChange, History};
+use crate::history::{FileChange, History};
 use crate::log::emit;
 use crate::model::backoff;
-use crate::model::digest::digest_bytes;
 use crate::render::Library;
 use crate::state::last_good::LastGood;
 use crate::state::owned_files::OwnedFiles;
@@ -33,39 +31,13 @@ pub mod diff_sink;
 pub mod file;
 pub mod output;
 mod render;
+mod update;
 
 pub use diff_sink::DiffSink;
 pub use output::Output;
 
 use render::render;
-
-/// What a file gets.
-enum Source {
-    /// What is rendered with these members.
-    Rendered(Snapshot),
-    /// The content of a generation.
-    Pinned(Arc<Pin>),
-    /// Nothing: it is removed.
-    Removed,
-}
-
-/// The result of a publication or comparison.
-struct Updated {
-    outcome: Outcome,
-    digest: Option<Hex>,
-    /// What the file was to hold, if it is to be recorded.
-    content: Option<Arc<[u8]>>,
-}
-
-/// How the history calls an outcome; `None` if the content is not recorded.
-fn change_of(outcome: &Outcome) -> Option<Change> {
-    match outcome {
-        Outcome::Replaced => Some(Change::Written),
-        Outcome::Unchanged => Some(Change::Found),
-        Outcome::Failed(failure) if failure.stage == Stage::Refused => Some(Change::Refused),
-        _ => None,
-    }
-}
+use update::{Source, Updated, change_of};
 
 /// Executes effects, each in a task of its own.
 #[derive(Debug)]
@@ -294,60 +266,6 @@ impl Executor {
             // The event loop may have ended.
             let _ = done.send(Input::Published(id, comparing.await.outcome));
         });
-    }
-
-    fn update_file(
-        &self,
-        template: Arc<TemplateConfig>,
-        source: Source,
-        dry_run: bool,
-        keeps_content: bool,
-        diff: Option<DiffSink>,
-        mut batch_file: Option<BatchFile>,
-    ) -> impl Future<Output = Updated> + use<> {
-        let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
-        let renderers = Arc::clone(&self.renderers);
-        let (owned_files, output) = (self.owned_files.clone(), self.output.clone());
-        async move {
-            let rendered = match source {
-                Source::Removed => {
-                    drop(batch_file);
-                    let outcome = file::remove(&writer, &template, owned_files, dry_run, diff.as_ref(), &stop).await;
-                    return Updated { outcome, digest: None, content: None };
-                }
-                Source::Pinned(pin) => Ok(Rendered { bytes: pin.content.to_vec(), copy: None }),
-                Source::Rendered(snapshot) => {
-                    render(&library, &renderers, &template, &Arc::new(snapshot), true, &mut batch_file).await
-                }
-            };
-            let (mut digest, mut content) = (None, None);
-            let outcome = match rendered {
-                Err(message) => Outcome::Failed(Failure::new(Stage::Render, message)),
-                Ok(rendered) => {
-                    // Only files of templates with `each` are recorded as owned.
-                    let owned_files = owned_files.filter(|_| !dry_run && template.file_of().is_some());
-                    let bytes = digest_bytes(&rendered.bytes);
-                    digest = Some(Hex(bytes));
-                    content = keeps_content.then(|| Arc::from(rendered.bytes.as_slice()));
-                    file::record_intent(&writer, owned_files.clone(), &template, bytes);
-                    let outcome = match &output {
-                        Some(output) => output.put(&writer, &template, rendered.bytes).await,
-                        None => {
-                            file::replace(&writer, &template, rendered, dry_run, diff.as_ref(), &stop, &mut batch_file)
-                                .await
-                        }
-                    };
-                    if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
-                        file::record_written(&writer, owned_files, &template);
-                    }
-                    outcome
-                }
-            };
-            if let Some(batch_file) = batch_file {
-                batch_file.finish(&template, &outcome);
-            }
-            Updated { outcome, digest, content }
-        }
     }
 
     /// Checks the destinations of these templates for drift. At most one check is queued, however long the file thread

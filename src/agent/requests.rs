@@ -108,8 +108,8 @@ impl Agent {
             RequestBody::Explain { name } => self.explain(&name, uid),
             RequestBody::Accept { roster } => self.accept(&roster, uid),
             RequestBody::Pause { length, reason } => return self.pause(length, reason, uid, answer),
-            RequestBody::Resume { template: None } => return self.resume(uid, answer),
-            RequestBody::Resume { template: Some(name) } => return self.resume_template(&name, uid, answer),
+            RequestBody::Resume => return self.resume(uid, answer),
+            RequestBody::Unpin { template } => return self.resume_template(&template, uid, answer),
             RequestBody::Rollback { template, generation, reason } => {
                 return self.request_rollback(&template, generation, reason, uid, answer);
             }

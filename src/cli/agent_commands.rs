@@ -110,7 +110,8 @@ pub async fn pause(global: &Global, args: PauseArgs) -> Result<Exit, Fatal> {
 
 /// Runs `resume`.
 pub async fn resume(global: &Global, args: ResumeArgs) -> Result<Exit, Fatal> {
-    print_message(send(global, RequestBody::Resume { template: args.template }).await?)
+    let body = args.template.map_or(RequestBody::Resume, |template| RequestBody::Unpin { template });
+    print_message(send(global, body).await?)
 }
 
 /// Runs `rollback`.

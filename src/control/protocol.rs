@@ -56,11 +56,12 @@ pub enum RequestBody {
         /// The reason, for status and explain.
         reason: Option<String>,
     },
-    /// End the pause, or the pin of a template.
-    Resume {
-        /// The template; `None` for the pause.
-        #[serde(default)]
-        template: Option<String>,
+    /// End the pause.
+    Resume,
+    /// End the pin of a template.
+    Unpin {
+        /// The template.
+        template: String,
     },
     /// Roll a file back to a generation, and pin it.
     Rollback {

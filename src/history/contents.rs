@@ -3,7 +3,7 @@
 //! Nothing is synced. After a crash a file can be incomplete: a content whose digest does not match counts as missing,
 //! and is written again when a file has it again.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -16,8 +16,8 @@ use ring::digest::{SHA256, digest};
 #[derive(Debug)]
 pub struct Contents {
     directory: PathBuf,
-    /// The sizes by digest.
-    stored: BTreeMap<String, u64>,
+    /// Their digests.
+    stored: BTreeSet<String>,
 }
 
 /// The digest of a content, in hexadecimal.
@@ -29,10 +29,7 @@ impl Contents {
     /// Opens a directory, which need not exist.
     pub fn open(directory: PathBuf) -> Self {
         let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-        let stored = entries.filter_map(|entry| {
-            let name = entry.file_name().into_string().ok().filter(|name| is_digest(name))?;
-            Some((name, entry.metadata().ok()?.len()))
-        });
+        let stored = entries.filter_map(|entry| entry.file_name().into_string().ok().filter(|name| is_digest(name)));
         Self { stored: stored.collect(), directory }
     }
 
@@ -43,7 +40,7 @@ impl Contents {
 
     /// Whether a content is stored.
     pub fn has(&self, digest: &str) -> bool {
-        self.stored.contains_key(digest)
+        self.stored.contains(digest)
     }
 
     /// Stores a content. The directory exists.
@@ -51,15 +48,17 @@ impl Contents {
     /// # Errors
     /// The system call that failed. No incomplete file is left.
     pub fn store(&mut self, digest: &str, bytes: &[u8]) -> io::Result<()> {
-        let size = bytes.len() as u64;
-        if self.stored.get(digest) == Some(&size) && self.path(digest).exists() {
+        if self.has(digest) && self.read(digest).is_ok() {
             return Ok(());
         }
         let path = self.path(digest);
         let written = write(&path, bytes);
         match &written {
-            Ok(()) => _ = self.stored.insert(digest.to_owned(), size),
-            Err(_) => _ = fs::remove_file(&path),
+            Ok(()) => _ = self.stored.insert(digest.to_owned()),
+            Err(_) => {
+                self.stored.remove(digest);
+                let _ = fs::remove_file(&path);
+            }
         }
         written
     }
@@ -77,7 +76,7 @@ impl Contents {
 
     /// Removes every content that is not wanted.
     pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
-        let gone: Vec<String> = self.stored.keys().filter(|digest| !wanted(digest)).cloned().collect();
+        let gone: Vec<String> = self.stored.iter().filter(|digest| !wanted(digest)).cloned().collect();
         for digest in gone {
             // A file that cannot be removed is found at the next start.
             let _ = fs::remove_file(self.path(&digest));

@@ -78,6 +78,7 @@ pub fn template_conditions(report: &Report, template: &TemplateReport, context: 
         let text = format!("blocked by unit {unit}: template {other} is waiting for {missing}");
         all.push(Condition::blocking(Health::Warning, text));
     }
+    all.extend(blocked_by_pin(report, template));
     if all.is_empty() && template.queued {
         let text = "queued: will be rendered as soon as its destination is free".to_owned();
         all.push(Condition::blocking(Health::Ok, text));
@@ -104,6 +105,15 @@ pub fn own_conditions(template: &TemplateReport, clock: &Clock) -> Vec<Condition
     all.extend(drift(template, clock));
     all.extend(template.isolated.iter().map(|it| isolated(it, clock)));
     all
+}
+
+/// Another template of the unit is pinned, and this one is not: their files would contradict each other.
+fn blocked_by_pin(report: &Report, template: &TemplateReport) -> Option<Condition> {
+    let unit = template.config.unit.as_ref().filter(|_| template.pin.is_none())?;
+    let mut others = report.templates.values().filter(|it| it.config.unit.as_ref() == Some(unit));
+    let name = &others.find(|it| it.pin.is_some())?.config.name;
+    let text = format!("blocked by unit {unit}: template {name} is pinned; `rosterd resume {name}` ends the pin");
+    Some(Condition::blocking(Health::Warning, text))
 }
 
 /// The condition of the key that the file of a template with `each` is for.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Template;
-use crate::decide::pin::{Pin, Pinning};
+use crate::decide::pin::Pin;
+use crate::decide::pinning::Pinning;
 use crate::decide::publication::Failure;
 
 impl Template {

@@ -1,0 +1,99 @@
+//! What a file gets, and what became of it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::{DiffSink, Executor, file, render::render};
+use crate::act::files::{BatchFile, Rendered};
+use crate::config::TemplateConfig;
+use crate::decide::event::Hex;
+use crate::decide::{Failure, Outcome, Pin, Snapshot, Stage};
+use crate::history::Change;
+use crate::model::digest::digest_bytes;
+
+/// What a file gets.
+pub(super) enum Source {
+    /// What is rendered with these members.
+    Rendered(Snapshot),
+    /// The content of a generation.
+    Pinned(Arc<Pin>),
+    /// Nothing: it is removed.
+    Removed,
+}
+
+/// The result of a publication or comparison.
+pub(super) struct Updated {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The digest of what was rendered.
+    pub digest: Option<Hex>,
+    /// What the file was to hold, if it is to be recorded.
+    pub content: Option<Arc<[u8]>>,
+}
+
+/// How the history calls an outcome; `None` if the content is not recorded.
+pub(super) fn change_of(outcome: &Outcome) -> Option<Change> {
+    match outcome {
+        Outcome::Replaced => Some(Change::Written),
+        Outcome::Unchanged => Some(Change::Found),
+        Outcome::Failed(failure) if failure.stage == Stage::Refused => Some(Change::Refused),
+        _ => None,
+    }
+}
+
+impl Executor {
+    /// Brings a file up to date, or compares it. With `keeps_content`, the result has what it was to hold.
+    pub(super) fn update_file(
+        &self,
+        template: Arc<TemplateConfig>,
+        source: Source,
+        dry_run: bool,
+        keeps_content: bool,
+        diff: Option<DiffSink>,
+        mut batch_file: Option<BatchFile>,
+    ) -> impl Future<Output = Updated> + use<> {
+        let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
+        let renderers = Arc::clone(&self.renderers);
+        let (owned_files, output) = (self.owned_files.clone(), self.output.clone());
+        async move {
+            let rendered = match source {
+                Source::Removed => {
+                    drop(batch_file);
+                    let outcome = file::remove(&writer, &template, owned_files, dry_run, diff.as_ref(), &stop).await;
+                    return Updated { outcome, digest: None, content: None };
+                }
+                Source::Pinned(pin) => Ok(Rendered { bytes: pin.content.to_vec(), copy: None }),
+                Source::Rendered(snapshot) => {
+                    render(&library, &renderers, &template, &Arc::new(snapshot), true, &mut batch_file).await
+                }
+            };
+            let (mut digest, mut content) = (None, None);
+            let outcome = match rendered {
+                Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
+                Ok(rendered) => {
+                    // Only files of templates with `each` are recorded as owned.
+                    let owned_files = owned_files.filter(|_| !dry_run && template.file_of().is_some());
+                    let bytes = digest_bytes(&rendered.bytes);
+                    digest = Some(Hex(bytes));
+                    content = keeps_content.then(|| Arc::from(rendered.bytes.as_slice()));
+                    file::record_intent(&writer, owned_files.clone(), &template, bytes);
+                    let outcome = match &output {
+                        Some(output) => output.put(&writer, &template, rendered.bytes).await,
+                        None => {
+                            file::replace(&writer, &template, rendered, dry_run, diff.as_ref(), &stop, &mut batch_file)
+                                .await
+                        }
+                    };
+                    if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
+                        file::record_written(&writer, owned_files, &template);
+                    }
+                    outcome
+                }
+            };
+            if let Some(batch_file) = batch_file {
+                batch_file.finish(&template, &outcome);
+            }
+            Updated { outcome, digest, content }
+        }
+    }
+}
