@@ -1,5 +1,6 @@
 //! One entry of the history: an event, or a new content of a file.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -65,6 +66,9 @@ pub const RECORDED: [&str; 37] = [
 
 /// Fields that differ each time that the same thing happens again.
 const VARYING: [&str; 2] = ["took_ms", "retry_in_s"];
+
+/// How the names of staged files begin.
+const STAGED: &str = ".rosterd-";
 
 /// One entry of the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -230,15 +234,27 @@ impl Entry {
 
     /// Whether a later event says the same once more.
     pub fn is_repeated_by(&self, draft: &Draft) -> bool {
-        let same = |fields: &Map<String, Value>| -> Map<String, Value> {
-            fields
-                .iter()
-                .filter(|(name, _)| !VARYING.contains(&name.as_str()))
-                .map(|(n, v)| (n.clone(), v.clone()))
-                .collect()
-        };
-        self.event == draft.event && self.templates == draft.templates && same(&self.fields) == same(&draft.fields)
+        self.event == draft.event
+            && self.templates == draft.templates
+            && essence(&self.fields) == essence(&draft.fields)
     }
+}
+
+/// The fields that are equal when the same thing happens again.
+fn essence(fields: &Map<String, Value>) -> Vec<(&String, Cow<'_, Value>)> {
+    let essential = fields.iter().filter(|(name, _)| !VARYING.contains(&name.as_str()));
+    let essence = |value| match value {
+        Value::String(text) if text.contains(STAGED) => Cow::Owned(Value::String(without_staged(text))),
+        other => Cow::Borrowed(other),
+    };
+    essential.map(|(name, value)| (name, essence(value))).collect()
+}
+
+/// A text without the names of staged files, which differ each time.
+fn without_staged(text: &str) -> String {
+    let mut parts = text.split(STAGED);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once(".tmp").map_or(part, |(_, rest)| rest))
 }
 
 fn time(millis: u64) -> SystemTime {

@@ -26,7 +26,9 @@ reload_interval = "0s"
 
 /// The content of the file for the members with these numbers.
 fn list(numbers: &[u32]) -> String {
-    numbers.iter().map(|number| format!("10.0.0.{number}:80\n")).collect()
+    let mut lines: Vec<String> = numbers.iter().map(|number| format!("10.0.0.{number}:80\n")).collect();
+    lines.sort();
+    lines.concat()
 }
 
 /// A site with the first member, and an agent that has loaded it.

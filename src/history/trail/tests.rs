@@ -140,9 +140,9 @@ fn an_event_that_repeats_is_counted() {
     let repeats = |trail: &Trail| -> Vec<Option<u32>> {
         trail.entries().map(|entry| entry.repeated.map(|(times, _)| times)).collect()
     };
-    for _ in 0..3 {
+    for n in 0..3 {
         trail.add_event(refused("t", "no"));
-        trail.add_event(refused("u", "no"));
+        trail.add_event(refused("u", &format!("check \"grep x /etc/.rosterd-1-{n}.tmp\": no")));
     }
     assert_eq!(repeats(&trail), [Some(3), Some(3)]);
     // Another reason, and something else in between.
