@@ -1,5 +1,6 @@
 //! `history`: prints what changed, from the running agent or from its state directory.
 
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +17,7 @@ use crate::error::{Exit, Fatal};
 use crate::history::entry::millis;
 use crate::history::{Entry, Trail, text};
 use crate::log::json_safe;
+use crate::report::words::field;
 use crate::state::append_log::Access;
 use crate::text::time::Zone;
 
@@ -75,6 +77,10 @@ async fn list(global: &Global, name: Option<String>, since: u64, json: bool) -> 
     };
     let line = |entry: &Entry| if json { json_line(entry) } else { format!("{}\n", text::line(entry)) };
     print(&entries.iter().map(line).collect::<String>())?;
+    if let (Some(name), true) = (name, entries.is_empty()) {
+        // Standard error may be closed.
+        let _ = writeln!(io::stderr(), "rosterd: nothing is recorded about {}", field(&name));
+    }
     Ok(Exit::Done)
 }
 

@@ -243,11 +243,14 @@ impl Entry {
 /// The fields that are equal when the same thing happens again.
 fn essence(fields: &Map<String, Value>) -> Vec<(&String, Cow<'_, Value>)> {
     let essential = fields.iter().filter(|(name, _)| !VARYING.contains(&name.as_str()));
-    let essence = |value| match value {
+    essential.map(|(name, value)| (name, value_without_staged(value))).collect()
+}
+
+fn value_without_staged(value: &Value) -> Cow<'_, Value> {
+    match value {
         Value::String(text) if text.contains(STAGED) => Cow::Owned(Value::String(without_staged(text))),
         other => Cow::Borrowed(other),
-    };
-    essential.map(|(name, value)| (name, essence(value))).collect()
+    }
 }
 
 /// A text without the names of staged files, which differ each time.

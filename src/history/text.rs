@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde_json::{Map, Value};
 
 use super::entry::Entry;
+use crate::decide::report::plural;
 use crate::log::{cut, plain};
 use crate::report::words::field;
 use crate::text::one_line;
@@ -28,7 +29,8 @@ pub fn line(entry: &Entry) -> String {
     let separator = if names.is_empty() || details.is_empty() { "" } else { ": " };
     let times = entry.repeated.map(|(times, _)| format!(" ({times} times, last at {})", utc(entry.last())));
     let (number, at, event) = (entry.number, utc(entry.at()), &entry.event);
-    format!("{number:>6}  {at}  {event:<18} {names}{separator}{details}{}", times.unwrap_or_default())
+    let line = format!("{number:>6}  {at}  {event:<18} {names}{separator}{details}{}", times.unwrap_or_default());
+    line.trim_end().to_owned()
 }
 
 fn details(entry: &Entry) -> String {
@@ -37,11 +39,13 @@ fn details(entry: &Entry) -> String {
         let views = generation.views.iter().map(|view| {
             let zxid = view.zxid.as_ref().map(|zxid| format!(" {zxid}")).unwrap_or_default();
             let held = if view.held { ", held" } else { "" };
-            let members = view.members.map(|members| format!(" ({members} members{held})")).unwrap_or_default();
+            let members =
+                view.members.map(|members| format!(" ({}{held})", plural(members, "member"))).unwrap_or_default();
             format!("{}{zxid}{members}", view.path)
         });
         parts.extend(generation.restores.map(|number| format!("rolled back to {number}")));
         parts.extend(views);
+        parts.extend(entry.diff.as_deref().map(changed_lines));
     }
     parts.extend(text_of(entry, "command").map(|command| one_line(&command)));
     let rest = entry.fields.iter().filter(|(name, _)| !NAMED.contains(&name.as_str()));
@@ -49,6 +53,13 @@ fn details(entry: &Entry) -> String {
     parts.extend(text_of(entry, "uid").map(|uid| format!("by uid {uid}")));
     parts.extend(text_of(entry, "reason"));
     cut(&plain(&one_line(&parts.join(", "))), MAX_DETAILS).into_owned()
+}
+
+/// The number of lines that a diff adds and removes: `+2 -1`.
+fn changed_lines(diff: &str) -> String {
+    // The first two lines name the file.
+    let count = |sign| diff.lines().skip(2).filter(|line| line.starts_with(sign)).count();
+    format!("+{} -{}", count('+'), count('-'))
 }
 
 fn text_of(entry: &Entry, name: &str) -> Option<String> {
@@ -84,7 +95,8 @@ pub fn page(entry: &Entry, is_kept: bool, now: SystemTime, zone: &Zone) -> Strin
     if let Some(generation) = &entry.generation {
         for view in &generation.views {
             let zxid = view.zxid.as_deref().unwrap_or("unknown");
-            let members = view.members.map(|members| format!(", {members} members in use")).unwrap_or_default();
+            let members =
+                view.members.map(|members| format!(", {} in use", plural(members, "member"))).unwrap_or_default();
             let held = if view.held { ", held" } else { "" };
             put("view", &format!("{} at {}, zxid {zxid}{members}{held}", view.name, view.path));
         }
