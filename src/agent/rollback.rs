@@ -189,7 +189,7 @@ impl Agent {
         if !*is_placed {
             match template.rollback()? {
                 Ok(()) => *is_placed = true,
-                Err(Failure { stage, message }) => {
+                Err(Failure { stage, message, .. }) => {
                     return failed(format!("{name} stays as it was, {unchanged}: {}: {message}", stage.describe()));
                 }
             }

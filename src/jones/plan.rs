@@ -60,6 +60,8 @@ pub struct Plan {
     pub views: Vec<ObjectDiff>,
     /// The path of each host whose association changes, before and after.
     pub hosts: Moves,
+    /// The new data of other nodes: pins, canaries and their records. `None` for those that are deleted.
+    pub frozen: BTreeMap<NodePath, Option<Vec<u8>>>,
     /// The entry of the history.
     pub entry: Entry,
 }
@@ -81,7 +83,7 @@ impl Plan {
         entry.changes = confs.iter().map(|diff| env_change(tree, diff)).collect();
         entry.nodemaps.clone_from(&hosts);
         steps.push(Step::Record(entry.write()));
-        let mut plan = Self { steps, confs, views, hosts, entry };
+        let mut plan = Self { steps, confs, views, hosts, frozen: change.nodes.clone(), entry };
         plan.touch_frozen(tree, change);
         Ok(plan)
     }

@@ -69,7 +69,7 @@ impl Executor {
             };
             let (mut digest, mut content) = (None, None);
             let outcome = match rendered {
-                Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
+                Err(message) => Outcome::Failed(Failure::new(Stage::Render, message)),
                 Ok(rendered) => {
                     // Only files of templates with `each` are recorded as owned.
                     let owned_files = owned_files.filter(|_| !dry_run && template.file_of().is_some());

@@ -21,6 +21,7 @@ use crate::control::{FileResult, PassRequest};
 use crate::decide::Outcome;
 use crate::error::{Exit, Fatal};
 use crate::jones::json;
+use crate::jones::path::Kind;
 use crate::jones::plan::Plan;
 use crate::jones::tree::Tree;
 use crate::jones::words::name;
@@ -106,8 +107,8 @@ pub async fn try_config(file: &Path, tree: &Tree, plan: &Plan) -> Result<(), Fat
     let mut views = read_views(&setup.config).await.map_err(failed)?;
     for key in &setup.config.keys {
         if let Some(data) = changed.get(&key.name) {
-            let subject = subject(key);
-            views.insert(&key.registry, &subject, &View::Node(data.clone()));
+            let view = View::of_node(&key.subject, data.clone());
+            views.insert(&key.registry, &key.subject, &view);
         }
     }
     let saved = Arc::new(SavedSource { views, origin: format!("--try {shown}") });
@@ -161,24 +162,43 @@ fn new_nodes(tree: &Tree, plan: &Plan) -> NewNodes {
     let data = |object: &Option<json::Object>| object.as_ref().map(|object| Bytes::from(json::bytes(object)));
     let confs = plan.confs.iter().map(|diff| (tree.service.conf(&diff.env), data(&diff.after)));
     let views = plan.views.iter().map(|diff| (tree.service.view(&diff.env), data(&diff.after)));
-    confs.chain(views).collect()
-}
-
-/// What a key follows.
-fn subject(key: &KeyConfig) -> Subject {
-    Subject::Node(key.path.clone())
+    let others = plan.frozen.iter().map(|(path, data)| (path.clone(), data.as_deref().map(Bytes::from)));
+    confs.chain(views).chain(others).collect()
 }
 
 /// The new data of a key, if the change reaches it.
-fn new_data(_tree: &Tree, _plan: &Plan, new: &NewNodes, key: &KeyConfig) -> Option<Seen<Bytes>> {
-    let path = match subject(key) {
-        Subject::Node(path) => path,
-        Subject::Members(_) | Subject::Keyed { .. } => return None,
+fn new_data(tree: &Tree, plan: &Plan, new: &NewNodes, key: &KeyConfig) -> Option<Seen<Bytes>> {
+    let path = match &key.subject {
+        Subject::Node(path) => path.clone(),
+        Subject::Mapped { service, host } if *service == tree.service.path() => {
+            let now = || tree.hosts().find(|(name, _)| **name == **host).map(|(_, path)| path.to_owned());
+            let mapped = plan.hosts.get(&**host).map_or_else(now, |(_, after)| after.clone());
+            let path = match mapped {
+                Some(path) => NodePath::parse(&path).ok()?,
+                None => tree.service.default_destination().path,
+            };
+            // A host that moves reads another node, which need not change.
+            if plan.hosts.contains_key(&**host) && !new.contains_key(&path) {
+                return current(tree, &path).map(Seen::Present);
+            }
+            path
+        }
+        Subject::Mapped { .. } | Subject::Members(_) | Subject::Keyed { .. } => return None,
     };
     Some(match new.get(&path)? {
         Some(data) => Seen::Present(Arc::clone(data)),
         None => Seen::Absent,
     })
+}
+
+/// The data of a node that a host can read.
+fn current(tree: &Tree, path: &NodePath) -> Option<Bytes> {
+    let node = match tree.service.destination(path.as_str()).ok()?.kind {
+        Kind::Conf(env) => &tree.envs.get(&env)?.conf,
+        Kind::View(env) => tree.envs.get(&env)?.view.as_ref()?,
+        Kind::Pin(..) | Kind::Canary(..) | Kind::Other => tree.frozen.get(path)?,
+    };
+    Some(Arc::clone(&node.data))
 }
 
 /// Reads all rosters and keys of a configuration.
@@ -187,7 +207,7 @@ async fn read_views(config: &Config) -> Result<SavedViews, String> {
     for registry in &config.registries {
         let rosters = config.rosters.iter().filter(|roster| roster.registry == registry.name);
         let keys = config.keys.iter().filter(|key| key.registry == registry.name);
-        let subjects = rosters.map(|roster| roster.subject.clone()).chain(keys.map(|key| subject(key)));
+        let subjects = rosters.map(|roster| roster.subject.clone()).chain(keys.map(|key| key.subject.clone()));
         let subjects: BTreeSet<Subject> = subjects.collect();
         if subjects.is_empty() {
             continue;

@@ -77,7 +77,7 @@ impl Engine {
     pub fn cancel_rollbacks(&mut self, events: &mut Vec<Event>) {
         let trials = self.templates.iter_mut().filter(|(_, template)| template.is_rolling_back());
         let trials = trials.map(|(name, template)| {
-            template.cancel_rollback(Failure { stage: Stage::Write, message: "replacements were paused".to_owned() });
+            template.cancel_rollback(Failure::new(Stage::Write, "replacements were paused"));
             Arc::clone(name)
         });
         for name in trials.collect::<Vec<_>>() {
@@ -136,7 +136,7 @@ impl Engine {
         let rosters = self.rosters.iter().filter(|(name, _)| template.needs(name, true));
         let keys = self.keys.iter().filter(|(name, _)| template.needs(name, false));
         let keys = keys.map(|(name, key)| {
-            let (name, path) = (Arc::clone(name), key.config().path.to_string());
+            let (name, path) = (Arc::clone(name), key.config().subject.to_string());
             ViewVersion { name, path, zxid: None, members: None, held: key.hold().is_some() }
         });
         own.into_iter().chain(rosters.map(|(_, roster)| roster.view_version(None))).chain(keys).collect()

@@ -38,7 +38,7 @@ fn event(event: &Event) -> Draft {
 }
 
 fn refused(template: &str, reason: &str) -> Draft {
-    let failure = crate::decide::Failure { stage: Stage::Refused, message: reason.to_owned() };
+    let failure = crate::decide::Failure::new(Stage::Refused, reason);
     let outcome = Outcome::Failed(failure);
     event(&outcome.event(Arc::from(template), PathBuf::from("/etc/x"), Some(fastrand::u64(..))))
 }

@@ -169,7 +169,8 @@ fn a_history_that_cannot_be_written_stops_nothing_else() {
     if !is_inside(NAME, &["--user", "--map-root-user", "--mount"]) {
         return;
     }
-    let site = crate::main_job::site_with(CONFIG, 1);
+    // No content is dropped, which would make room for the next one.
+    let site = crate::main_job::site_with(&format!("{CONFIG}\n[history]\ngenerations = 100\n"), 1);
     site.file("forbidden", "poison\n");
     let directory = site.path("state/history");
     fs::create_dir_all(&directory).unwrap();

@@ -44,6 +44,38 @@ fn a_change_that_breaks_haproxy_is_refused_in_its_own_words_and_nothing_is_writt
     assert!(wrong.contains("gone.toml"), "{wrong}");
 }
 
+/// A write that is tried first, and not asked for.
+fn tried<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    [args, &["-y", "--try", "agent.toml"]].concat()
+}
+
+#[test]
+fn a_host_of_the_configuration_is_tried_with_the_view_that_it_would_read() {
+    let scene = Scene::pycon();
+    scene.write(&["set", "pycon", "idle=\"1s\""]);
+    scene.site.file("templates/idle.conf.tera", "{{ settings.idle }}\n");
+    scene.site.file(
+        "agent.toml",
+        &format!(
+            "[registry]\nurl = \"zk://{}\"\n[agent]\nstate_dir = \"agent\"\n\
+             [[key]]\nname = \"settings\"\njones = \"pycon\"\nhost = \"h1\"\n\
+             [[template]]\nsrc = \"idle.conf.tera\"\ndest = \"out/idle.conf\"\ncheck_cmd = \"grep -qx 1s {{{{ src }}}}\"\n",
+            scene.servers
+        ),
+    );
+    // h1 reads parent/child1.
+    let stderr = scene.refused(&tried(&["set", "pycon/parent", "idle=\"2s\""]), 1);
+    assert!(stderr.contains("check \"grep -qx 1s"), "{stderr}");
+    scene.ok(&tried(&["set", "pycon/parent/child1", "idle=\"1s\"", "n=1"]));
+    scene.ok(&tried(&["set", "pycon/parent", "idle=\"2s\""]));
+    // A host that moves, and one in a canary.
+    let stderr = scene.refused(&tried(&["associate", "pycon/parent", "h1"]), 1);
+    assert!(stderr.contains("check \"grep -qx 1s"), "{stderr}");
+    let stderr = scene.refused(&tried(&["canary", "pycon/parent/child1", "h1", "--set", "idle=\"3s\""]), 1);
+    assert!(stderr.contains("check \"grep -qx 1s"), "{stderr}");
+    scene.ok(&tried(&["associate", "pycon", "h1"]));
+}
+
 #[test]
 fn a_view_is_refused_by_the_check_of_its_service() {
     let scene = Scene::pycon();

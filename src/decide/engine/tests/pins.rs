@@ -21,7 +21,7 @@ fn pins(all: &[(&str, u64)]) -> Pins {
 }
 
 fn failed(stage: Stage) -> Outcome {
-    Outcome::Failed(Failure { stage, message: "no".into() })
+    Outcome::Failed(Failure::new(stage, "no"))
 }
 
 /// Everything is in place and loaded.
