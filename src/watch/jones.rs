@@ -1,5 +1,6 @@
 //! Follows what hosts read of Jones's services: each [`Subject::Mapped`] as two nodes of another registry.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -94,13 +95,11 @@ impl Translator {
         for (subject, number) in wanted {
             if let Subject::Mapped { service, host } = subject
                 && let Ok(name) = Service::parse(service.name())
+                && let Entry::Vacant(entry) = self.hosts.entry(subject.clone())
             {
-                let view = || HostView::new(name, Arc::clone(host));
-                if !self.hosts.contains_key(subject) {
-                    let view = view();
-                    self.again.insert(Subject::Node(view.nodemaps()));
-                    self.hosts.insert(subject.clone(), (*number, view));
-                }
+                let view = HostView::new(name, Arc::clone(host));
+                self.again.insert(Subject::Node(view.nodemaps()));
+                entry.insert((*number, view));
             }
         }
     }

@@ -29,6 +29,7 @@ mod harness;
 mod history;
 mod isolate;
 mod jones;
+mod jones_reading;
 mod last_good;
 mod main_job;
 mod metrics;

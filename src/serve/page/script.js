@@ -165,8 +165,10 @@
   document.addEventListener('click', (event) => {
     const summary = event.target.closest('summary');
     if (summary) touched.add(summary.parentElement.id);
+    // A second click on a link changes nothing in the address.
     if (event.target.closest('a[href^="#"]')) setTimeout(reveal);
   });
+  window.addEventListener('hashchange', reveal);
   document.addEventListener('visibilitychange', changed);
   addFilter();
   reveal();

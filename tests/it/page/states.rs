@@ -146,6 +146,7 @@ fn every_state_is_readable_in_light_in_dark_and_on_a_phone() {
     browser.shows("#problems pre", "weight");
     browser.show_as(WINDOW, true);
     browser.open(&format!("{}#template-haproxy%2ecfg", scene.url));
+    browser.shows("#template-haproxy\\%2ecfg .body", "check failed; retry at ");
     screenshot(&browser, site, "check");
     accessibility::check(&browser, "a failed check, dark");
     browser.show_as(PHONE, false);
