@@ -430,7 +430,9 @@ impl Global {
             return Err(Fatal::new(Exit::Config, message));
         }
         let loaded = config::load(&file, &self.overrides()).map_err(|problems| wrong_config(&problems))?;
-        Ok(loaded.config)
+        let mut config = loaded.config;
+        config.set_jones_host(|| host::ThisHost::find().full().fqdn);
+        Ok(config)
     }
 }
 

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 mod files;
 mod holds;
+mod jones;
 mod program;
 mod templates;
 mod values;
