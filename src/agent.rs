@@ -35,8 +35,8 @@ pub mod progress;
 pub mod refusals;
 pub mod render;
 pub mod requests;
-pub mod service_manager;
 pub mod rollback;
+pub mod service_manager;
 pub mod signals;
 pub mod startup_events;
 pub mod supervisor;
@@ -51,8 +51,8 @@ use heartbeat::Heartbeat;
 use pass::Passes;
 use refusals::Refusals;
 use requests::RequestState;
-use service_manager::ServiceManager;
 use rollback::{Found, Rollbacks};
+use service_manager::ServiceManager;
 use startup_events::{config_loaded, emit_watched};
 
 /// How long a second agent waits for the first one's state directory.

@@ -6,8 +6,8 @@
 pub mod acl;
 pub mod check;
 pub mod diff;
-pub mod host_view;
 pub mod entry;
+pub mod host_view;
 pub mod json;
 pub mod merge;
 pub mod nodemaps;

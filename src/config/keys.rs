@@ -331,8 +331,26 @@ pub const DATA_CMD: TableKeys = TableKeys {
 
 /// Every table. `[vars]` and `env` accept any key and are not listed.
 pub const TABLES: [&TableKeys; 20] = [
-    &TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &HISTORY, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL,
-    &SERVICE, &CHECK, &DATA_CMD, &EXEC, &JONES, &JONES_CHECK,
+    &TOP,
+    &REGISTRY,
+    &AUTH,
+    &TLS,
+    &AGENT,
+    &STATUS,
+    &HISTORY,
+    &ROSTER,
+    &PAYLOAD,
+    &WAIT,
+    &KEY,
+    &TEMPLATE,
+    &CONFD,
+    &SIGNAL,
+    &SERVICE,
+    &CHECK,
+    &DATA_CMD,
+    &EXEC,
+    &JONES,
+    &JONES_CHECK,
 ];
 
 impl TableKeys {

@@ -8,7 +8,7 @@ use hyper::body::Bytes;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver};
 
-use crate::decide::{Event, Severity};
+use crate::decide::Event;
 use crate::log::json_line;
 
 #[cfg(test)]
@@ -46,11 +46,10 @@ impl EventFeed {
         Self { kept: Mutex::default(), sender: broadcast::Sender::new(BACKLOG) }
     }
 
-    /// Adds every event but those of the level debug, until there will be none.
+    /// Adds every event, until there will be none.
     pub async fn collect(&self, mut events: Receiver<Arc<Event>>) {
         loop {
             match events.recv().await {
-                Ok(event) if event.kind().severity == Severity::Debug => {}
                 Ok(event) => self.add(&event, SystemTime::now()),
                 Err(RecvError::Lagged(lost)) => self.push(SystemTime::now(), |id| lost_message(Some(id), Some(lost))),
                 Err(RecvError::Closed) => return,

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::decide::{Event, Severity};
+use crate::decide::Event;
 use crate::decide::event::Kind;
 use crate::log::{cut, sentence};
 use crate::report::words::field;
@@ -113,7 +113,7 @@ impl RecentEvents {
 
 impl Kept {
     fn record(&mut self, at: SystemTime, event: &Event) {
-        if event.kind().severity == Severity::Debug || LEFT_OUT.contains(&event.kind().name) {
+        if LEFT_OUT.contains(&event.kind().name) {
             return;
         }
         let new = RecentEvent::new(at, event);

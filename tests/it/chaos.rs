@@ -13,7 +13,7 @@ use crate::harness::site::{Agent, Site};
 use crate::support::inside::{is_inside, run};
 use crate::support::random;
 use crate::support::wait::eventually;
-use crate::support::zookeeper::ZooKeeper;
+use crate::support::zookeeper::{ZooKeeper, free_port};
 
 mod surfaces;
 
@@ -96,6 +96,8 @@ impl Fault {
 struct Chaos {
     servers: ZooKeeper,
     site: Site,
+    /// The port of HTTP.
+    port: u16,
     agent: Agent,
     members: BTreeSet<usize>,
     /// The number of members of the guarded roster: it is held with one.
@@ -105,8 +107,9 @@ struct Chaos {
 impl Chaos {
     fn new() -> Self {
         let servers = ZooKeeper::three();
-        let config = CONFIG.replace("SERVERS", &servers.connect_string());
-        let site = Site::new(&config);
+        let port = free_port();
+        let status = format!("[status]\nsocket = \"agent.sock\"\nlisten = \"127.0.0.1:{port}\"\n");
+        let site = Site::new(&(status + &CONFIG.replace("SERVERS", &servers.connect_string())));
         let config = site.read("rosterd.toml").replace("[agent]\n", "[agent]\nlog_format = \"json\"\n");
         site.file("rosterd.toml", &config);
         run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k,mode=755", "none"]).arg(site.path("out")));
@@ -116,7 +119,7 @@ impl Chaos {
         (0..3).for_each(|number| servers.put_soon(&format!("/services/guarded/{number}:80"), b""));
         let agent = site.start();
         let members = BTreeSet::from([10]);
-        Self { servers, site, agent, members, guarded: 3 }
+        Self { servers, site, port, agent, members, guarded: 3 }
     }
 
     fn begin(&mut self, fault: Fault) {
@@ -279,7 +282,7 @@ fn after_random_faults_the_file_is_right_and_everything_that_shows_the_state_agr
     // The moments that are promised, and then until the time is over.
     while rounds < moments || random::count(false, began.elapsed() < limit) {
         chaos.round(&mut rng);
-        surfaces::agree(&chaos.site, &chaos.agent, chaos.members.len(), chaos.guarded == 1);
+        surfaces::agree(&chaos.site, &chaos.agent, chaos.port, chaos.members.len(), chaos.guarded == 1);
         rounds += 1;
     }
     println!("{rounds} rounds in {:?}", began.elapsed());

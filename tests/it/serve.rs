@@ -9,7 +9,7 @@ use crate::main_job::{member, site_with};
 use crate::support::zookeeper::free_port;
 
 mod access;
-mod client;
+pub mod client;
 mod events;
 mod hang;
 mod hostile;

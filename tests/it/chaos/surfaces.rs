@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::at;
-use crate::harness::site::{Agent, Site};
+use crate::harness::site::{Agent, PATIENCE, Site};
+use crate::serve::client::get;
+use crate::support::wait::eventually;
 
 /// `status --json`; `None` if no agent answers.
 fn status(site: &Site) -> Option<Value> {
@@ -31,7 +33,7 @@ pub fn is_settled(site: &Site, is_held: bool) -> bool {
 }
 
 /// Checks that whatever shows the state shows the same one.
-pub fn agree(site: &Site, agent: &Agent, members: usize, is_held: bool) {
+pub fn agree(site: &Site, agent: &Agent, port: u16, members: usize, is_held: bool) {
     let status = status(site).unwrap();
     let x = named(at(&status, "/rosters"), "x");
     let shown = (&x["members"], &x["in_registry"]);
@@ -40,6 +42,62 @@ pub fn agree(site: &Site, agent: &Agent, members: usize, is_held: bool) {
     assert!(text.contains(&format!("roster x /services/x: {members} member")), "{text}");
     assert_eq!(text.contains("roster guarded /services/guarded: HELD"), is_held, "{text}");
     log_agrees(agent, members, is_held);
+    http_agrees(&status, port, members, is_held);
+    history_agrees(site, members);
+}
+
+/// Checks what HTTP shows.
+fn http_agrees(status: &Value, port: u16, members: usize, is_held: bool) {
+    // The snapshot that HTTP shows may be 250 ms old.
+    let shown = || serde_json::from_str::<Value>(&get(port, "/status.json").body).unwrap();
+    eventually(PATIENCE, "HTTP shows the same state", || without_ages(shown()) == without_ages(status.clone()));
+    let metrics = get(port, "/metrics").body;
+    for line in [
+        format!("rosterd_roster_members{{roster=\"x\"}} {members}"),
+        format!("rosterd_roster_registry_members{{roster=\"x\"}} {members}"),
+        "rosterd_roster_fresh{roster=\"x\"} 1".to_owned(),
+        "rosterd_roster_held{roster=\"x\"} 0".to_owned(),
+        format!("rosterd_roster_held{{roster=\"guarded\"}} {}", u8::from(is_held)),
+        "rosterd_template_pending_reloads{template=\"list\"} 0".to_owned(),
+        "rosterd_paused 0".to_owned(),
+        "rosterd_config_last_load_successful{part=\"configuration\"} 1".to_owned(),
+        "rosterd_registry_connected{registry=\"default\"} 1".to_owned(),
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{line} is not in\n{metrics}");
+    }
+    let ready = get(port, "/ready");
+    assert_eq!(ready.status, if is_held { 503 } else { 200 }, "{}", ready.body);
+    let page = get(port, "/").body;
+    let (problem, none) =
+        (page.contains("/services/guarded has 1 member but needs at least 2"), page.contains("10.0.0.10:80"));
+    assert_eq!((problem, none), (is_held, true), "{page}");
+}
+
+/// A status without what changes from second to second.
+fn without_ages(mut status: Value) -> Value {
+    match &mut status {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !name.ends_with("_s"));
+            // The problems name the ages of holds.
+            fields.remove("health");
+            fields.values_mut().for_each(|value| *value = without_ages(value.take()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|value| *value = without_ages(value.take())),
+        _ => {}
+    }
+    status
+}
+
+/// Checks that the last content in the history is that of the file, from the view with these members.
+fn history_agrees(site: &Site, members: usize) {
+    let ended = site.run(&["history", "list", "--json"]);
+    let entries = ended.expect(0).stdout();
+    let entries = entries.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let is_content = |entry: &Value| entry["event"].as_str().is_some_and(|event| event.starts_with("file_"));
+    let last = entries.filter(|entry| entry["generation"].is_object() && is_content(entry)).last().unwrap();
+    let size = site.read("out/list").len();
+    assert_eq!(at(&last, "/generation/size"), &Value::from(size), "{last}");
+    assert_eq!(at(&last, "/generation/views/0/members"), &Value::from(members), "{last}");
 }
 
 /// Checks that the events since the start of the agent lead to the same state.
