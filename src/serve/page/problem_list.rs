@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::html::Html;
 use super::item::{commands, link, output, sentence};
 use super::{Page, class, section, word};
-use crate::decide::report::plural;
+use crate::decide::report::{RosterValue, plural};
 use crate::report::commands::commands as commands_for;
 use crate::report::conditions::Health;
 use crate::report::health::{Problem, Subject};
@@ -26,7 +26,7 @@ impl Page<'_> {
             |html| {
                 if self.problems.is_empty() {
                     let members =
-                        self.report.rosters.values().filter_map(|it| it.value.as_ref()).map(|it| it.count()).sum();
+                        self.report.rosters.values().filter_map(|it| it.value.as_ref()).map(RosterValue::count).sum();
                     let counts = [
                         plural(self.report.templates.len(), "template"),
                         plural(self.report.rosters.len(), "roster"),

@@ -25,6 +25,7 @@ impl Browser {
     /// Starts chromedriver on a free port, and a browser.
     pub fn start() -> Self {
         let profile = tempfile::tempdir().unwrap();
+        let data = format!("--user-data-dir={}", profile.path().display());
         let mut command = Command::new("chromedriver");
         let mut driver =
             command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("chromedriver");
@@ -36,7 +37,6 @@ impl Browser {
         config = config.proxy(None);
         let session = format!("http://127.0.0.1:{}/session", port.expect("its port"));
         let mut browser = Self { driver, agent: config.build().into(), session, _profile: profile };
-        let data = format!("--user-data-dir={}", browser._profile.path().display());
         let arguments = [
             "--headless=new",
             "--no-sandbox",

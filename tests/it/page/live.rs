@@ -1,7 +1,5 @@
 //! The page changes while a person looks at it, and shows hostile members as text.
 
-use std::io::Write as _;
-
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -101,6 +99,5 @@ fn a_hostile_member_is_text() {
     assert_eq!(browser.console(), [""; 0]);
     let page = scene.page();
     assert!(page.len() < 100_000 && !page.contains('\u{202e}') && !page.contains('\u{200f}'), "{}", page.len());
-    std::io::stderr().flush().unwrap();
     assert!(agent.stop().success());
 }
