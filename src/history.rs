@@ -124,7 +124,7 @@ impl History {
     }
 
     /// The last entries about a template, roster or service, the newest first. In memory: never blocks on a disk.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the status page is to show them"))]
+    #[expect(dead_code, reason = "the status page is to show them")]
     pub fn recent(&self, name: &str) -> Vec<Arc<Entry>> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.iter().rev().filter(|entry| entry.is_about(name)).take(RECENT).cloned().collect()

@@ -18,7 +18,7 @@ impl Agent {
     /// Answers with one entry.
     pub fn history_entry(&self, number: u64, answer: oneshot::Sender<Answer>) {
         self.ask_history(answer, move |trail| match trail.find(number) {
-            Ok((entry, is_kept)) => Answer::Entry { entry: Arc::unwrap_or_clone(entry), is_kept },
+            Ok((entry, is_kept)) => Answer::Entry { entry: Box::new(Arc::unwrap_or_clone(entry)), is_kept },
             Err(why) => Answer::failed(Exit::Usage, why),
         });
     }

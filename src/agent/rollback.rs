@@ -9,11 +9,24 @@ use tokio::sync::{mpsc, oneshot};
 use super::Agent;
 use crate::control::Answer;
 use crate::decide::pending_reload::PendingReload;
+use crate::decide::template::Template;
 use crate::decide::{Failure, Input, Pin, Pins};
 use crate::error::Exit;
 use crate::history::{NoContent, Trail};
 use crate::report::words::field;
 use crate::text::time::{Zone, past, to_come, utc};
+
+/// Why there is no rollback.
+type Refusal = (Exit, String);
+
+/// What a rollback puts in place.
+#[derive(Debug)]
+struct Contents {
+    /// Each template with its generation and the content.
+    files: Vec<(Arc<str>, u64, Vec<u8>)>,
+    /// When the requested generation was written.
+    written: SystemTime,
+}
 
 /// A request for a rollback.
 #[derive(Debug)]
@@ -31,8 +44,7 @@ struct Request {
 #[derive(Debug)]
 pub struct Found {
     request: Request,
-    /// Each template, its generation and the content, and when the requested generation was written.
-    contents: Result<(Vec<(Arc<str>, u64, Vec<u8>)>, SystemTime), (Exit, String)>,
+    contents: Result<Contents, Refusal>,
 }
 
 /// A rollback in progress.
@@ -83,8 +95,8 @@ impl Agent {
     ) {
         let (names, history) = match self.can_roll_back(name) {
             Ok(names) => (names, self.driver.history.clone()),
-            Err(refusal) => {
-                let _ = answer.send(refusal);
+            Err((exit, why)) => {
+                let _ = answer.send(Answer::failed(exit, why));
                 return;
             }
         };
@@ -106,32 +118,32 @@ impl Agent {
     }
 
     /// The templates that are rolled back together with one, or why it cannot be rolled back.
-    fn can_roll_back(&self, name: &str) -> Result<Vec<Arc<str>>, Answer> {
+    fn can_roll_back(&self, name: &str) -> Result<Vec<Arc<str>>, Refusal> {
         let engine = &self.driver.engine;
         let Some(template) = engine.templates().get(name) else { return Err(self.no_template(name)) };
         if template.plan().config.pattern().is_some() {
             let why = format!("{name} has a file for each key: name one of them, as in {name}[KEY]");
-            return Err(Answer::failed(Exit::Usage, why));
+            return Err((Exit::Usage, why));
         }
         if let Some(until) = engine.paused() {
             let now = SystemTime::now();
             let until = to_come(now + until.since(self.driver.now()), now, &Zone::system());
             let why = format!("paused until {until}: `rosterd resume` ends the pause");
-            return Err(Answer::failed(Exit::Held, why));
+            return Err((Exit::Held, why));
         }
         let unit: Vec<_> = engine.unit_templates(template).collect();
         let has_request = |name: &Arc<str>| self.rollbacks.jobs.iter().any(|job| job.request.names.contains(name));
         if unit.iter().any(|it| it.is_rolling_back() || has_request(&it.plan().config.name)) {
             let why = format!("a rollback of {name} is in progress: retry when it has ended");
-            return Err(Answer::failed(Exit::Failed, why));
+            return Err((Exit::Failed, why));
         }
         Ok(unit.iter().map(|it| Arc::clone(&it.plan().config.name)).collect())
     }
 
-    fn no_template(&self, name: &str) -> Answer {
+    fn no_template(&self, name: &str) -> Refusal {
         let known: Vec<&str> = self.driver.engine.templates().keys().map(|name| &**name).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Answer::failed(Exit::Usage, format!("no template is named {}; known templates: {known}", field(name)))
+        (Exit::Usage, format!("no template is named {}; known templates: {known}", field(name)))
     }
 
     /// Begins a rollback whose contents were looked up.
@@ -139,17 +151,17 @@ impl Agent {
         let Found { request, contents } = found;
         // The configuration, a pause or another request may have come first.
         let begun = self.can_roll_back(&request.template).and_then(|names| {
-            let (contents, written) = contents.map_err(|(exit, why)| Answer::failed(exit, why))?;
+            let contents = contents?;
             if names != request.names {
                 let why = "the configuration has changed meanwhile: run the command again";
-                return Err(Answer::failed(Exit::Failed, why));
+                return Err((Exit::Failed, why.to_owned()));
             }
-            Ok((contents, written))
+            Ok(contents)
         });
-        let (contents, written) = match begun {
+        let Contents { files, written } = match begun {
             Ok(begun) => begun,
-            Err(refusal) => {
-                let _ = request.answer.send(refusal);
+            Err((exit, why)) => {
+                let _ = request.answer.send(Answer::failed(exit, why));
                 return;
             }
         };
@@ -158,7 +170,7 @@ impl Agent {
             let (uid, reason) = (request.uid, request.reason.clone());
             (name, Arc::new(Pin { generation, content: content.into(), since, uid, reason }))
         };
-        let pins: Pins = contents.into_iter().map(pin).collect();
+        let pins: Pins = files.into_iter().map(pin).collect();
         // A person asks for these contents, even if a reload failed with them before.
         let templates = self.driver.engine.templates();
         let dests = pins.keys().filter_map(|name| Some(templates.get(name)?.plan().config.dest.clone()));
@@ -244,10 +256,11 @@ impl Agent {
         // The template of a pin can be missing from the configuration.
         names.extend(engine.pins().get_key_value(name).map(|(name, _)| Arc::clone(name)));
         if names.is_empty() {
-            let _ = answer.send(self.no_template(name));
+            let (exit, why) = self.no_template(name);
+            let _ = answer.send(Answer::failed(exit, why));
             return;
         }
-        if names.iter().filter_map(|name| engine.templates().get(name)).any(|it| it.is_rolling_back()) {
+        if names.iter().filter_map(|name| engine.templates().get(name)).any(Template::is_rolling_back) {
             let why = format!("a rollback of {name} is in progress: retry when it has ended");
             let _ = answer.send(Answer::failed(Exit::Failed, why));
             return;
@@ -265,13 +278,7 @@ impl Agent {
 }
 
 /// The contents that a rollback of these templates to a generation of one of them puts in place.
-#[expect(clippy::type_complexity, reason = "the fields of `Found`")]
-fn contents(
-    trail: &Trail,
-    template: &Arc<str>,
-    names: &[Arc<str>],
-    generation: u64,
-) -> Result<(Vec<(Arc<str>, u64, Vec<u8>)>, SystemTime), (Exit, String)> {
+fn contents(trail: &Trail, template: &Arc<str>, names: &[Arc<str>], generation: u64) -> Result<Contents, Refusal> {
     let refusal = |number: u64, why: NoContent| (why.exit(), why.describe(number));
     let entry = match trail.content(generation) {
         Ok((entry, _)) => Arc::clone(entry),
@@ -281,7 +288,7 @@ fn contents(
         let of = entry.templates.join(", ");
         return Err((Exit::Usage, format!("entry {generation} is a generation of {}, not of {template}", field(&of))));
     }
-    let mut all = Vec::new();
+    let mut files = Vec::new();
     for name in names {
         let number = if name == template { Some(generation) } else { trail.together_with(&entry, name) };
         let Some(number) = number else {
@@ -301,7 +308,7 @@ fn contents(
                 },
             )
         })?;
-        all.push((Arc::clone(name), number, bytes));
+        files.push((Arc::clone(name), number, bytes));
     }
-    Ok((all, entry.at()))
+    Ok(Contents { files, written: entry.at() })
 }

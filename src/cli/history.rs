@@ -71,8 +71,10 @@ pub async fn history(global: &Global, args: HistoryArgs) -> Result<Exit, Fatal> 
 
 async fn list(global: &Global, name: Option<String>, since: u64, json: bool) -> Result<Exit, Fatal> {
     let entries = match ask(global, RequestBody::History { name: name.clone(), since }).await? {
-        Source::Agent(Answer::History(entries)) => entries,
-        Source::Agent(other) => return print_message(other),
+        Source::Agent(answer) => match *answer {
+            Answer::History(entries) => entries,
+            other => return print_message(other),
+        },
         Source::StateDir(trail) => trail.select(name.as_deref(), since),
     };
     let line = |entry: &Entry| if json { json_line(entry) } else { format!("{}\n", text::line(entry)) };
@@ -86,8 +88,10 @@ async fn list(global: &Global, name: Option<String>, since: u64, json: bool) -> 
 
 async fn show(global: &Global, number: u64, json: bool) -> Result<Exit, Fatal> {
     let (entry, is_kept) = match ask(global, RequestBody::HistoryEntry { number }).await? {
-        Source::Agent(Answer::Entry { entry, is_kept }) => (entry, is_kept),
-        Source::Agent(other) => return print_message(other),
+        Source::Agent(answer) => match *answer {
+            Answer::Entry { entry, is_kept } => (*entry, is_kept),
+            other => return print_message(other),
+        },
         Source::StateDir(trail) => {
             let (entry, is_kept) = trail.find(number).map_err(|why| Fatal::new(Exit::Usage, why))?;
             (Entry::clone(&entry), is_kept)
@@ -99,7 +103,7 @@ async fn show(global: &Global, number: u64, json: bool) -> Result<Exit, Fatal> {
 
 async fn diff(global: &Global, from: u64, to: u64) -> Result<Exit, Fatal> {
     match ask(global, RequestBody::HistoryDiff { from, to }).await? {
-        Source::Agent(answer) => print_message(answer),
+        Source::Agent(answer) => print_message(*answer),
         Source::StateDir(trail) => {
             print(&trail.diff(from, to).map_err(|(exit, why)| Fatal::new(exit, why))?)?;
             Ok(Exit::Done)
@@ -113,7 +117,7 @@ fn json_line(entry: &Entry) -> String {
 
 /// Where the history was found.
 enum Source {
-    Agent(Answer),
+    Agent(Box<Answer>),
     StateDir(Box<Trail>),
 }
 
@@ -121,7 +125,7 @@ enum Source {
 async fn ask(global: &Global, body: RequestBody) -> Result<Source, Fatal> {
     let failed = match send(global, body).await {
         Err(failed) if failed.exit == Exit::NoAgent => failed,
-        answer => return Ok(Source::Agent(answer?)),
+        answer => return Ok(Source::Agent(Box::new(answer?))),
     };
     let state_dir = state_dir(global)?;
     if let Err(why) = std::fs::read_dir(&state_dir) {

@@ -141,7 +141,7 @@ pub enum Answer {
     /// To [`RequestBody::HistoryEntry`].
     Entry {
         /// The entry.
-        entry: Entry,
+        entry: Box<Entry>,
         /// Whether its content is kept, if it is a generation.
         is_kept: bool,
     },

@@ -4,6 +4,7 @@
 //! and is written again when a file has it again.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -22,7 +23,10 @@ pub struct Contents {
 
 /// The digest of a content, in hexadecimal.
 pub fn digest_of(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(&SHA256, bytes).as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 impl Contents {
@@ -52,13 +56,12 @@ impl Contents {
             return Ok(());
         }
         let path = self.path(digest);
-        let written = write(&path, bytes);
-        match &written {
-            Ok(()) => _ = self.stored.insert(digest.to_owned()),
-            Err(_) => {
-                self.stored.remove(digest);
-                let _ = fs::remove_file(&path);
-            }
+        let written = write_file(&path, bytes);
+        if written.is_ok() {
+            self.stored.insert(digest.to_owned());
+        } else {
+            self.stored.remove(digest);
+            let _ = fs::remove_file(&path);
         }
         written
     }
@@ -88,7 +91,7 @@ impl Contents {
 /// Another process may have put a link or a pipe there.
 const PLAIN: i32 = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).bits();
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600).custom_flags(PLAIN).open(path)?.write_all(bytes)
 }

@@ -1,6 +1,7 @@
 //! The entries of the history, in memory and in the state directory, and how many of them are kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -355,7 +356,7 @@ fn cut_lines(mut diff: String) -> String {
         let end = diff[..diff.floor_char_boundary(MAX_DIFF)].rfind('\n').map_or(0, |at| at + 1);
         let more = diff[end..].lines().count();
         diff.truncate(end);
-        diff.push_str(&format!("… and {more} more lines\n"));
+        let _ = writeln!(diff, "… and {more} more lines");
     }
     diff
 }

@@ -1,5 +1,7 @@
 //! Metrics: their form, what they show, and the alerts on them.
 
+#![allow(clippy::float_cmp, reason = "small counts are exact")]
+
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

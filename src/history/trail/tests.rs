@@ -209,7 +209,7 @@ fn the_generations_of_a_unit_are_found_together() {
 fn long_texts_are_cut() {
     let dir = tempfile::TempDir::new().unwrap();
     let mut trail = open(dir.path());
-    let lines = |prefix: &str| (0..5000).map(|n| format!("{prefix}{n}\n")).collect::<String>();
+    let lines = |prefix: &str| (0..5000).fold(String::new(), |text, n| text + &format!("{prefix}{n}\n"));
     write(&mut trail, "t", &lines("a"));
     write(&mut trail, "t", &lines("b"));
     let diff = trail.get(2).unwrap().diff.clone().unwrap();

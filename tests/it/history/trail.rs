@@ -5,7 +5,7 @@ use std::process::Command;
 
 use nix::unistd::Uid;
 
-use super::{CONFIG, entries, events, generations, join, list, loaded, up};
+use super::{CONFIG, entries, events, generations, join, loaded, up};
 use crate::harness::site::Site;
 use crate::main_job::member;
 use crate::support::inside::{is_inside, run};
@@ -144,19 +144,20 @@ fn configurations_that_are_loaded_or_refused_are_listed() {
 #[test]
 fn the_history_is_bounded() {
     let (site, agent) = up(&format!("{CONFIG}\n[history]\ngenerations = 5\n"));
+    let weigh = |weight: usize| _ = site.file(&member(1), &format!("{{\"weight\": {weight}}}"));
+    weigh(0);
+    site.file("templates/list.tera", "{% for m in web %}{{ m.weight }}\n{% endfor %}");
     let changes = count(60, 2_000);
-    for change in 0..changes {
-        if change % 2 == 0 {
-            site.file(&member(2), "")
-        } else {
-            site.remove(&member(2))
-        };
-        let wanted = if change % 2 == 0 { list(&[1, 2]) } else { list(&[1]) };
-        agent.until("the change", || site.read("out/list") == wanted);
+    for weight in 1..=changes {
+        weigh(weight);
+        agent.until("the change", || site.read("out/list") == format!("{weight}\n"));
     }
-    // Two different contents, the entries, and nothing else.
     agent.until("it is recorded", || generations(&site, "list").len() > changes.min(900));
-    assert_eq!(fs::read_dir(site.path("state/history")).unwrap().count(), 3);
+    // The last contents, the entries, and nothing else.
+    agent.until("it is pruned", || fs::read_dir(site.path("state/history")).unwrap().count() == 5 + 1);
+    let last = generations(&site, "list").split_off(generations(&site, "list").len() - 6);
+    site.run(&["history", "diff", &last[0], &last[5]]).expect(1);
+    site.run(&["history", "diff", &last[1], &last[5]]).expect(0);
     assert!(entries(&site, &[]).len() <= 2_010, "{}", entries(&site, &[]).len());
     let size = fs::metadata(site.path("state/history/entries")).unwrap().len();
     assert!(size <= 12 * 1024 * 1024, "{size}");

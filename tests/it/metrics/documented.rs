@@ -55,7 +55,7 @@ fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
             for (name, value) in fields {
                 match value.as_str() {
                     Some(text) if name == "expr" || name == "query" || name == "definition" => {
-                        found.push(text.to_owned())
+                        found.push(text.to_owned());
                     }
                     _ => expressions(value, found),
                 }

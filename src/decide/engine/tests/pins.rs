@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::config::OnReloadFailure;
 use crate::decide::{
-    Event, Failure, Input, Outcome, Pin, Pins, Publication, ReloadOutcome, RunMode, SavedState, Stage, TemplatePlan,
+    Event, Failure, Input, Outcome, Pin, Pins, Plan, Publication, ReloadOutcome, RunMode, SavedState, Stage,
+    TemplatePlan,
 };
 
 use super::harness::{Bench, plan, present, put, roster, seconds, template, web};
@@ -202,7 +203,7 @@ fn pins_survive_a_new_configuration_and_a_missing_template() {
 fn pins_of_the_previous_run_apply_before_anything_is_rendered() {
     let plan = || plan(vec![roster("web", web())], vec![], vec![template("t", &["web"], "")]);
     for (mode, wanted) in [(RunMode::Continuous, vec![Some(3)]), (RunMode::Once { max_stale: None }, vec![])] {
-        let mut bench = Bench::in_mode(mode, Default::default(), SavedState::new());
+        let mut bench = Bench::in_mode(mode, Plan::default(), SavedState::new());
         bench.input(Input::Pins(pins(&[("t", 3)])));
         bench.input(Input::Configured(plan()));
         // Without any view: what a file is pinned to needs no registry.
