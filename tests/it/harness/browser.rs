@@ -1,4 +1,4 @@
-//! A real Chromium, driven by WebDriver (<https://www.w3.org/TR/webdriver2/>) through chromedriver.
+//! A real Chromium, driven by `WebDriver` (<https://www.w3.org/TR/webdriver2/>) through chromedriver.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -103,21 +103,21 @@ impl Browser {
         log.as_array().unwrap().iter().map(|line| line["message"].to_string()).collect()
     }
 
-    /// Calls a method of the DevTools protocol.
+    /// Calls a method of the protocol of Chromium's developer tools.
     fn chromium(&self, method: &str, parameters: &Value) {
         self.post("/goog/cdp/execute", &json!({ "cmd": method, "params": parameters }));
     }
 
     fn get(&self, path: &str) -> Value {
-        self.value(path, self.agent.get(format!("{}{path}", self.session)).call())
+        Self::value(path, self.agent.get(format!("{}{path}", self.session)).call())
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
         let request = self.agent.post(format!("{}{path}", self.session)).content_type("application/json");
-        self.value(path, request.send(body.to_string()))
+        Self::value(path, request.send(body.to_string()))
     }
 
-    fn value(&self, path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Value {
+    fn value(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Value {
         let mut answer = answer.unwrap_or_else(|why| panic!("{path}: {why}"));
         let text = answer.body_mut().with_config().limit(64 * 1024 * 1024).read_to_string().unwrap();
         let text: Value = serde_json::from_str(&text).unwrap();

@@ -94,7 +94,9 @@ impl Cluster {
         let all: Vec<String> = members.map(|n| format!("/services/production/web/10.0.8.{n}:80")).collect();
         self.client.run(|client| async move {
             let mut writer = client.new_multi_writer();
-            all.iter().for_each(|path| writer.add_delete(path, None).unwrap());
+            for path in &all {
+                writer.add_delete(path, None).unwrap();
+            }
             writer.commit().await.unwrap();
         });
     }
