@@ -227,7 +227,7 @@ fn bar_4_unusable_nodemaps_is_held_and_never_the_root() {
     assert_eq!(written(&agent), 1, "{:?}", agent.log());
     drop(agent);
     let agent = scene.site.start();
-    agent.says("/services/pycon/nodemaps cannot be read: not authorized (host h1)");
+    agent.says("/services/pycon/nodemaps cannot be read: not authorized");
     scene.names(&agent, "settings", "a");
     scene.zk.remove(NODEMAPS);
     // 1 MB of it is read.
