@@ -26,8 +26,9 @@ pub fn check(file: &Path, tree: &Tree, plan: &Plan) -> Result<(), Fatal> {
         let value: serde_json::Value = value.map_err(|why| Fatal::new(Exit::Failed, format!("{env}: {why}")))?;
         schemas.validate(&value, schema).map_err(|why| {
             // The first line names the schema.
-            let reasons: String = why.to_string().lines().skip(1).map(|line| format!("\n{line}")).collect();
-            Fatal::new(Exit::Failed, format!("{env}: the view does not match {shown}; nothing was written:{reasons}"))
+            let why = why.to_string();
+            let reasons = why.split_once('\n').map_or(&*why, |(_, reasons)| reasons);
+            Fatal::new(Exit::Failed, format!("{env}: the view does not match {shown}; nothing was written:\n{reasons}"))
         })?;
     }
     Ok(())
