@@ -208,7 +208,7 @@ impl Agent {
             server: Server::open(setup.config.status.clone(), sender),
             incoming,
             requests: RequestState::new(&setup.config.agent.state_dir),
-            http: serve::Server::start(setup.config.status.http.as_ref(), &heartbeat, &metrics),
+            http: serve::Server::start(setup.config.status.http.as_ref(), &heartbeat, &metrics, driver.history.clone()),
             heartbeat,
             metrics,
             rollbacks: Rollbacks::default(),

@@ -5,13 +5,14 @@
 //! [`log::subscribe`](crate::log::subscribe), whose slow subscribers lose events. A history that cannot be written stops
 //! nothing else: its last entries stay in memory.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use std::{io, thread};
+use std::{fs, io, thread};
 
 use tokio::sync::oneshot;
 
@@ -41,9 +42,6 @@ const ENTRY_SIZE: usize = 1024;
 /// How long the end of the process waits for the last entries.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The most entries of a template that [`History::recent`] returns.
-const RECENT: usize = 50;
-
 enum Job {
     Event(Draft),
     File(FileChange),
@@ -53,12 +51,15 @@ enum Job {
     Close(oneshot::Sender<()>),
 }
 
+/// The newest entry with a difference of each template.
+type Differences = BTreeMap<String, Arc<Entry>>;
+
 /// A handle on the history of a state directory. Clones share it.
 #[derive(Debug, Clone)]
 pub struct History {
     jobs: Sender<Job>,
     queue: Arc<Queue>,
-    recent: Arc<Mutex<VecDeque<Arc<Entry>>>>,
+    differences: Arc<Mutex<Differences>>,
 }
 
 #[derive(Debug, Default)]
@@ -76,8 +77,8 @@ impl History {
     /// The system refuses a thread.
     pub fn open(state_dir: &Path, limits: HistoryConfig) -> io::Result<Self> {
         let (jobs, inbox) = channel();
-        let history = Self { jobs, queue: Arc::default(), recent: Arc::default() };
-        let (state_dir, own) = (state_dir.to_owned(), (Arc::clone(&history.queue), Arc::clone(&history.recent)));
+        let history = Self { jobs, queue: Arc::default(), differences: Arc::default() };
+        let (state_dir, own) = (state_dir.to_owned(), (Arc::clone(&history.queue), Arc::clone(&history.differences)));
         thread::Builder::new().name("rosterd-history".to_owned()).spawn(move || {
             let trail = Trail::open(&state_dir, limits, Access::ReadWrite);
             work(&inbox, trail, &own.0, &own.1);
@@ -123,11 +124,10 @@ impl History {
         answered.await.ok()
     }
 
-    /// The last entries about a template, roster or service, the newest first. In memory: never blocks on a disk.
-    #[expect(dead_code, reason = "the status page is to show them")]
-    pub fn recent(&self, name: &str) -> Vec<Arc<Entry>> {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().rev().filter(|entry| entry.is_about(name)).take(RECENT).cloned().collect()
+    /// The newest entry with a difference of each template whose file every user may read. In memory: never blocks on a
+    /// disk.
+    pub fn last_differences(&self) -> Differences {
+        self.differences.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes everything recorded so far, and nothing afterwards.
@@ -139,10 +139,10 @@ impl History {
     }
 }
 
-fn work(inbox: &Receiver<Job>, mut trail: Trail, queue: &Queue, recent: &Mutex<VecDeque<Arc<Entry>>>) {
+fn work(inbox: &Receiver<Job>, mut trail: Trail, queue: &Queue, differences: &Mutex<Differences>) {
     loop {
         if trail.prune() {
-            *recent.lock().unwrap_or_else(PoisonError::into_inner) = trail.entries().cloned().collect();
+            *differences.lock().unwrap_or_else(PoisonError::into_inner) = public_differences(&trail);
         }
         let Ok(first) = inbox.recv() else { return };
         for job in std::iter::once(first).chain(inbox.try_iter()) {
@@ -169,4 +169,15 @@ fn work(inbox: &Receiver<Job>, mut trail: Trail, queue: &Queue, recent: &Mutex<V
             emit(Event::StateWriteFailed { file: None, reason, effect: "changes are missing from the history" });
         }
     }
+}
+
+/// The newest differences, but for those of files that not every user may read: the status page shows them to anyone.
+fn public_differences(trail: &Trail) -> Differences {
+    let entries = trail.entries().filter(|entry| entry.diff.is_some());
+    // A later one replaces an earlier one.
+    let mut newest: Differences =
+        entries.flat_map(|it| it.templates.iter().map(|name| (name.clone(), Arc::clone(it)))).collect();
+    let may_be_read = |dest: &str| fs::metadata(dest).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0);
+    newest.retain(|_, entry| entry.fields.get("dest").and_then(|dest| dest.as_str()).is_some_and(may_be_read));
+    newest
 }

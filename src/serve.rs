@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::agent::heartbeat::Heartbeat;
 use crate::config::HttpConfig;
 use crate::decide::Event;
+use crate::history::History;
 use crate::log::{emit, subscribe};
 use crate::metrics::Metrics;
 use crate::report::snapshot::Snapshot;
@@ -54,15 +55,21 @@ struct Unstarted {
     requests: mpsc::Sender<oneshot::Sender<Snapshot>>,
     heartbeat: Heartbeat,
     metrics: Arc<Metrics>,
+    history: Option<History>,
 }
 
 impl Server {
     /// Listens in the background if there is a configuration.
-    pub fn start(config: Option<&HttpConfig>, heartbeat: &Heartbeat, metrics: &Arc<Metrics>) -> Self {
+    pub fn start(
+        config: Option<&HttpConfig>,
+        heartbeat: &Heartbeat,
+        metrics: &Arc<Metrics>,
+        history: Option<History>,
+    ) -> Self {
         let (sender, receiver) = watch::channel(None);
         let (requests, incoming) = mpsc::channel(1);
         let (heartbeat, metrics) = (heartbeat.clone(), Arc::clone(metrics));
-        let unstarted = Unstarted { config: receiver, requests, heartbeat, metrics };
+        let unstarted = Unstarted { config: receiver, requests, heartbeat, metrics, history };
         let mut server = Self { config: sender, requests: incoming, unstarted: Some(unstarted) };
         server.reconfigure(config);
         server
@@ -81,8 +88,8 @@ impl Server {
             let (events, recent) = (subscribe(), subscribe());
             let thread = std::thread::Builder::new().name("http".to_owned());
             let run = move || {
-                let Unstarted { config, requests, heartbeat, metrics } = unstarted;
-                let shared = Shared::new(Snapshots::new(requests), heartbeat, EventFeed::new(), metrics);
+                let Unstarted { config, requests, heartbeat, metrics, history } = unstarted;
+                let shared = Shared::new(Snapshots::new(requests), heartbeat, EventFeed::new(), metrics, history);
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 match runtime {
                     Ok(runtime) => runtime.block_on(listener::run(config, shared, events, recent)),

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use crate::decide::Moment;
 use crate::decide::report::{Report, plural};
+use crate::history::Entry;
 use crate::report::conditions::Health;
 use crate::report::context::{Clock, Context};
 use crate::report::health::{Problem, problems};
@@ -56,10 +57,12 @@ struct Page<'a> {
     recent: &'a [Arc<RecentEvent>],
     /// The same by what they are about.
     about: BTreeMap<&'a Subject, Vec<&'a RecentEvent>>,
+    /// The last difference of the file of each template.
+    differences: &'a BTreeMap<String, Arc<Entry>>,
 }
 
-/// The page. `recent` has the events of the last hour, the newest first.
-pub fn page(snapshot: &Snapshot, recent: &[Arc<RecentEvent>]) -> String {
+/// The page. `recent` has the events of the last hour, the newest first; `differences` has the last one of each template.
+pub fn page(snapshot: &Snapshot, recent: &[Arc<RecentEvent>], differences: &BTreeMap<String, Arc<Entry>>) -> String {
     let Snapshot { report, context, .. } = snapshot;
     let mut about: BTreeMap<&Subject, Vec<&RecentEvent>> = BTreeMap::new();
     for event in recent {
@@ -73,7 +76,7 @@ pub fn page(snapshot: &Snapshot, recent: &[Arc<RecentEvent>]) -> String {
     let is_consequence = |it: &Problem| it.follows_from.as_ref().is_some_and(|registry| away.contains(registry));
     let (consequences, problems) = all.into_iter().partition(is_consequence);
     let clock = context.clock(report);
-    let page = Page { report, context, clock, health, problems, consequences, recent, about };
+    let page = Page { report, context, clock, health, problems, consequences, recent, about, differences };
     Html::document(|html| {
         html.element("head", &[], |html| page.head(html));
         html.element("body", &[], |html| page.body(html));

@@ -70,7 +70,9 @@ async fn route(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
         "/live" => live(shared).await,
         "/ready" => ready(shared).await,
         "/" => match shared.snapshots.get().await {
-            Some(snapshot) => full(StatusCode::OK, "text/html; charset=utf-8", snapshot.page(&shared.recent)),
+            Some(snapshot) => {
+                full(StatusCode::OK, "text/html; charset=utf-8", snapshot.page(&shared.recent, shared.history.as_ref()))
+            }
             None => unanswered(),
         },
         "/status.json" => match shared.snapshots.get().await {

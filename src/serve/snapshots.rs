@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::limits::SNAPSHOT_TIMEOUT;
 use super::page::page;
 use super::recent_events::RecentEvents;
+use crate::history::History;
 use crate::report::health::not_ready;
 use crate::report::snapshot::Snapshot;
 use crate::report::status::Status;
@@ -37,8 +38,11 @@ impl SharedSnapshot {
     }
 
     /// The page.
-    pub fn page(&self, recent: &RecentEvents) -> Bytes {
-        let page = || page(&self.snapshot, &recent.since(self.snapshot.context.wall)).into();
+    pub fn page(&self, recent: &RecentEvents, history: Option<&History>) -> Bytes {
+        let page = || {
+            let differences = history.map(History::last_differences).unwrap_or_default();
+            page(&self.snapshot, &recent.since(self.snapshot.context.wall), &differences).into()
+        };
         self.page.get_or_init(page).clone()
     }
 

@@ -32,6 +32,8 @@ pub fn annotated() -> String {
     for line in KEYS.lines() {
         let key = line.trim_start_matches("# ").split_once(" = ").map(|(key, _)| key);
         let heading = line.trim_matches(['[', ']']);
+        // `jones.check.SERVICE` ends with a name of the user's.
+        let heading = heading.match_indices('.').nth(1).map_or(heading, |(at, _)| &heading[..at]);
         if key.is_none() && !line.is_empty() {
             table = known(heading);
         }

@@ -12,7 +12,7 @@ fn the_annotated_configuration_has_every_key_with_its_description_and_no_other()
     for line in text.lines() {
         let line = line.strip_prefix('#').unwrap_or(line);
         if line.starts_with('[') {
-            line.trim_matches(['[', ']']).clone_into(&mut table);
+            table = line.trim_matches(['[', ']']).split('.').take(2).collect::<Vec<_>>().join(".");
             shown.extend(table.split_once('.').map(|(table, key)| (table.to_owned(), key.to_owned())));
         } else if let Some((key, _)) = line.trim_start().split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
             shown.insert((table.clone(), key.to_owned()));

@@ -1,21 +1,27 @@
 //! Templates: what each waits for, and how its last checks and reloads ended.
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::Page;
+use super::events::time_of;
 use super::html::Html;
 use super::item::{Group, Item, commands, conditions, item_section, link, list, worst};
 use crate::decide::report::{TemplateReport, plural};
+use crate::history::Entry;
 use crate::report::commands::commands as commands_for;
 use crate::report::conditions::{Condition, Health, own_conditions, template_conditions};
 use crate::report::health::Subject;
-use crate::report::words::field;
+use crate::report::words::{field, line};
 use crate::serve::recent_events::RecentEvent;
 use crate::text::single_quoted;
 use crate::text::time::rough;
 
 /// The most events of one template that are listed.
 const MAX_EVENTS: usize = 8;
+
+/// The most lines of a difference.
+const MAX_DIFF: usize = 40;
 
 /// The most keys and files that are listed.
 const MAX_FILES: usize = 100;
@@ -59,6 +65,9 @@ impl Page<'_> {
         if worst(&all) > Health::Ok {
             commands(html, &commands_for(&Subject::Template(Arc::clone(name)), self.report, self.context));
         }
+        if let Some(entry) = self.differences.get(&**name) {
+            self.difference(html, entry);
+        }
         html.leaf("h4", &[], "Last hour");
         let events = self.events_about("template", name);
         if events.is_empty() {
@@ -80,6 +89,34 @@ impl Page<'_> {
         list(html, "Files", MAX_FILES, files.into_iter(), &explain);
         let without = it.without_file.iter().map(|(key, why)| format!("{}: {}", field(key), field(why)));
         list(html, "Keys without a file", MAX_FILES, without, &explain);
+    }
+
+    /// The last content of a file that was written or refused: how its check ended, and what changed.
+    fn difference(&self, html: &mut Html, entry: &Entry) {
+        let Some(diff) = &entry.diff else { return };
+        let title = if entry.generation.is_some() { "Last change" } else { "Refused change" };
+        html.leaf("h4", &[], title);
+        html.element("p", &[], |html| {
+            time_of(html, UNIX_EPOCH + Duration::from_millis(entry.at_ms), self.context.wall);
+            let checked = entry.generation.as_ref().and_then(|it| it.checked);
+            html.text(if checked == Some(true) { "check passed; " } else { "" });
+            html.leaf("code", &[], &format!("rosterd history show {}", entry.number));
+        });
+        let lines = diff.lines().collect::<Vec<_>>();
+        html.element("pre", &[], |html| {
+            for it in lines.iter().take(MAX_DIFF) {
+                let class = match it.bytes().next() {
+                    Some(b'+') => "joined",
+                    Some(b'-') => "left",
+                    _ => "same",
+                };
+                html.leaf("span", &[("class", class)], &line(it));
+                html.text("\n");
+            }
+            if lines.len() > MAX_DIFF {
+                html.text(&format!("… and {} more lines\n", lines.len() - MAX_DIFF));
+            }
+        });
     }
 
     /// The rosters and keys that it shows.

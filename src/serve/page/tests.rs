@@ -31,7 +31,7 @@ fn shown(bench: &Bench) -> String {
     let recent = RecentEvents::default();
     bench.events.iter().for_each(|event| recent.record(wall, event));
     let snapshot = Snapshot { report: bench.engine.report(bench.now), context, sessions: BTreeMap::new() };
-    page(&snapshot, &recent.since(wall))
+    page(&snapshot, &recent.since(wall), &BTreeMap::new())
 }
 
 /// The text of a page without its elements, one line for each `<p>`, `<li>` or heading.

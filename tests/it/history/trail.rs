@@ -8,9 +8,10 @@ use nix::unistd::Uid;
 use super::{CONFIG, entries, events, generations, join, loaded, up};
 use crate::harness::site::Site;
 use crate::main_job::member;
+use crate::serve::client::get;
 use crate::support::inside::{is_inside, run};
 use crate::support::random::count;
-use crate::support::zookeeper::ZooKeeper;
+use crate::support::zookeeper::{ZooKeeper, free_port};
 
 #[test]
 fn a_change_is_listed_with_its_view_its_diff_and_its_reload() {
@@ -193,4 +194,24 @@ fn a_history_that_cannot_be_written_stops_nothing_else() {
     join(&agent, &site, &members);
     assert!(agent.stop().success());
     assert_eq!(generations(&site, "list").len(), 41, "all of them are on disk");
+}
+
+#[test]
+fn the_page_has_no_diff_of_a_file_that_not_every_user_may_read() {
+    let port = free_port();
+    let config = |mode| {
+        let status = format!("[status]\nsocket = \"agent.sock\"\nlisten = \"127.0.0.1:{port}\"\n");
+        status + &CONFIG.replace("isolate = false", &format!("isolate = false\nmode = \"{mode}\""))
+    };
+    for (mode, has_diff) in [("0644", true), ("0640", false)] {
+        let (site, agent) = up(&config(mode));
+        join(&agent, &site, &[1, 2]);
+        agent.until("the page shows the file", || get(port, "/").body.contains("file written"));
+        let shows = || get(port, "/").body.contains("+10.0.0.2:80");
+        if has_diff {
+            agent.until("the page has the diff", shows);
+        } else {
+            assert!(!shows(), "{}", get(port, "/").body);
+        }
+    }
 }

@@ -124,6 +124,11 @@ fn every_state_is_readable_in_light_in_dark_and_on_a_phone() {
     browser.show_as(WINDOW, false);
     cluster.put("10.0.8.9:80", b"{}");
     browser.shows("#rosters", "9 members");
+    browser.run("document.querySelector('#template-haproxy\\\\%2ecfg > summary').click()");
+    browser.shows("#template-haproxy\\%2ecfg pre .joined", "+++ ");
+    browser.shows("#template-haproxy\\%2ecfg pre", "+  server 10.0.8.9:80 10.0.8.9:80 weight 1");
+    browser.shows("#template-haproxy\\%2ecfg .body", "check passed; rosterd history show ");
+    browser.run("document.querySelector('#template-haproxy\\\\%2ecfg > summary').click()");
     cluster.remove(9..=9);
     browser.shows("#rosters", "8 members");
     cluster.remove(1..=6);
