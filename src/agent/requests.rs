@@ -96,10 +96,10 @@ impl Agent {
     pub fn answer(&mut self, request: PendingRequest) {
         let PendingRequest { body, uid, answer } = request;
         let response = match body {
-            RequestBody::Status => {
+            RequestBody::Status | RequestBody::Probe => {
                 let Snapshot { report, context, .. } = self.snapshot();
                 let status = Status::new(&report, &context);
-                if may_command(uid) {
+                if may_command(uid) && body == RequestBody::Status {
                     self.requests.shown =
                         report.rosters.into_iter().map(|(name, it)| (name, it.held_members)).collect();
                 }

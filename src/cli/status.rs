@@ -32,7 +32,8 @@ pub struct StatusArgs {
 
 /// Runs `status`, and returns the exit code.
 pub async fn status(global: &Global, args: StatusArgs) -> Result<u8, Fatal> {
-    let answer = ask(global).await;
+    let request = if args.check { RequestBody::Probe } else { RequestBody::Status };
+    let answer = ask(global, request).await;
     if args.check {
         return check(answer);
     }
@@ -42,8 +43,8 @@ pub async fn status(global: &Global, args: StatusArgs) -> Result<u8, Fatal> {
     Ok(Exit::Done.code())
 }
 
-async fn ask(global: &Global) -> Result<Status, Fatal> {
-    match send(global, RequestBody::Status).await? {
+async fn ask(global: &Global, request: RequestBody) -> Result<Status, Fatal> {
+    match send(global, request).await? {
         Answer::Status(status) => Ok(*status),
         Answer::Message(message) => Err(Fatal::new(message.exit, message.text)),
         _ => Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: its version may differ; restart it")),

@@ -37,8 +37,10 @@ pub struct Response {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestBody {
-    /// The state of everything.
+    /// The state of everything, for a person: `accept` admits what it showed.
     Status,
+    /// The state of everything, for a monitoring plugin, which shows nobody what `accept` would admit.
+    Probe,
     /// The state of a template, roster or key, with the reasons.
     Explain {
         /// Its name.
@@ -124,7 +126,7 @@ pub enum RequestBody {
 impl RequestBody {
     /// Whether it changes anything, or shows the content of files that not everybody may read.
     pub fn is_command(&self) -> bool {
-        !matches!(self, Self::Status | Self::Explain { .. } | Self::Get { .. })
+        !matches!(self, Self::Status | Self::Probe | Self::Explain { .. } | Self::Get { .. })
     }
 }
 

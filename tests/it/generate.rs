@@ -58,7 +58,7 @@ fn the_annotated_configuration_is_valid_with_every_setting() {
     let lines = lines.lines().map(|line| if is_setting(line) { &line[1..] } else { line });
     let site = site(&lines.collect::<Vec<_>>().join("\n"));
     let checked = site.run(&["check"]);
-    assert!(checked.expect(0).stderr().contains("roster_count=2 key_count=1 template_count=3 service_count=1"));
+    assert!(checked.expect(0).stderr().contains("roster_count=2 key_count=2 template_count=3 service_count=1"));
     assert_eq!(mismatches(&[site.path("rosterd.toml")]), "");
 }
 
@@ -85,7 +85,7 @@ fn the_schema_rejects_what_check_rejects() {
         "[[roster]]\npath = \"/x\"\nhold_max = \"15\"\n".to_owned(),
         "[[roster]]\npath = \"/x\"\npayload = \"nextdor\"\n".to_owned(),
         "[[roster]]\npath = \"/x\"\nwait = { max = \"1s\" }\n".to_owned(),
-        "[[key]]\nname = \"x\"\n".to_owned(),
+        "[[key]]\nname = \"x\"\npath = 1\n".to_owned(),
         "[agent]\nlog_format = \"xml\"\n".to_owned(),
         "[status]\nlisten_on = 1\n".to_owned(),
         format!("{template}mode = 644\n"),
@@ -204,9 +204,9 @@ fn a_release_build_of_a_checkout_knows_its_commit() {
     let dir = site.path("out").canonicalize().unwrap();
     let version = |profile: &str, dir: &Path| {
         let mut built = Command::new(&script);
-        built.current_dir(dir).env("CARGO_MANIFEST_DIR", dir).env("CARGO_PKG_VERSION", "1.2.3").env("PROFILE", profile);
+        built.current_dir(dir).env("CARGO_MANIFEST_DIR", dir).env("PROFILE", profile);
         let text = String::from_utf8(built.output().unwrap().stdout).unwrap();
-        text.lines().find_map(|line| line.strip_prefix("cargo::rustc-env=ROSTERD_VERSION=")).map(str::to_owned)
+        text.lines().find_map(|line| line.strip_prefix("cargo::rustc-env=ROSTERD_COMMIT=")).map(str::to_owned)
     };
     assert_eq!(version("release", &dir), None);
     let commit =
@@ -215,10 +215,8 @@ fn a_release_build_of_a_checkout_knows_its_commit() {
     git.args(["-c", commit]).current_dir(&dir).env("GIT_COMMITTER_DATE", "2026-01-31T12:00:00Z");
     assert!(git.status().unwrap().success());
     let known = version("release", &dir).unwrap();
-    assert!(known.starts_with("1.2.3 (") && known.ends_with(" 2026-01-31)") && known.len() == 28, "{known}");
+    assert!(known.ends_with(", 2026-01-31") && known.len() == 24, "{known}");
     assert_eq!(version("debug", &dir), None);
     fs::create_dir(dir.join("unpacked")).unwrap();
     assert_eq!(version("release", &dir.join("unpacked")), None);
-    assert_eq!(site.run(&["-V"]).expect(0).stdout(), concat!("rosterd ", env!("CARGO_PKG_VERSION"), "\n"));
-    assert!(site.run(&["--version"]).expect(0).stdout().starts_with(concat!("rosterd ", env!("CARGO_PKG_VERSION"))));
 }

@@ -52,17 +52,18 @@ fn http_agrees(status: &Value, port: u16, members: usize, is_held: bool) {
     let shown = || serde_json::from_str::<Value>(&get(port, "/status.json").body).unwrap();
     eventually(PATIENCE, "HTTP shows the same state", || without_ages(shown()) == without_ages(status.clone()));
     let metrics = get(port, "/metrics").body;
-    for line in [
-        format!("rosterd_roster_members{{roster=\"x\"}} {members}"),
-        format!("rosterd_roster_registry_members{{roster=\"x\"}} {members}"),
-        "rosterd_roster_fresh{roster=\"x\"} 1".to_owned(),
-        "rosterd_roster_held{roster=\"x\"} 0".to_owned(),
-        format!("rosterd_roster_held{{roster=\"guarded\"}} {}", u8::from(is_held)),
-        "rosterd_template_pending_reloads{template=\"list\"} 0".to_owned(),
-        "rosterd_paused 0".to_owned(),
-        "rosterd_config_last_load_successful{part=\"configuration\"} 1".to_owned(),
-        "rosterd_registry_connected{registry=\"default\"} 1".to_owned(),
+    for (series, value) in [
+        ("rosterd_roster_members{roster=\"x\"}", members),
+        ("rosterd_roster_registry_members{roster=\"x\"}", members),
+        ("rosterd_roster_fresh{roster=\"x\"}", 1),
+        ("rosterd_roster_held{roster=\"x\"}", 0),
+        ("rosterd_roster_held{roster=\"guarded\"}", usize::from(is_held)),
+        ("rosterd_template_pending_reloads{template=\"list\"}", 0),
+        ("rosterd_paused", 0),
+        ("rosterd_config_last_load_successful{part=\"configuration\"}", 1),
+        ("rosterd_registry_connected{registry=\"default\"}", 1),
     ] {
+        let line = format!("{series} {value}.0");
         assert!(metrics.lines().any(|it| it == line), "{line} is not in\n{metrics}");
     }
     let ready = get(port, "/ready");
