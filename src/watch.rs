@@ -140,7 +140,7 @@ pub fn open_with_session(
             let registry = ZooKeeper::new(config.clone(), state.clone());
             let registry = if continues { registry.continuing_session() } else { registry };
             let link = registry.link();
-            (Jones::new(Arc::new(registry)), Some(link))
+            (Jones::wrap(Arc::new(registry)), Some(link))
         }
         RegistryUrl::Directory(_) | RegistryUrl::Web(_) => (open(config, state), None),
     }
@@ -148,7 +148,7 @@ pub fn open_with_session(
 
 /// The registry of a configuration. It contacts nothing before it is followed or read.
 pub fn open(config: &RegistryConfig, state: &StateAccess) -> Arc<dyn Registry> {
-    Jones::new(match &config.url {
+    Jones::wrap(match &config.url {
         RegistryUrl::ZooKeeper { .. } => Arc::new(ZooKeeper::new(config.clone(), state.clone())),
         RegistryUrl::Directory(root) => Arc::new(Directory::new(Arc::clone(&config.name), root.clone())),
         RegistryUrl::Web(url) => Arc::new(Web::new(config.clone(), url.clone())),

@@ -1,6 +1,6 @@
 //! The data of `nodemaps`, which maps host names to paths, in the two encodings of Jones's versions.
 //!
-//! Jones up to 0.6, and the client 0.5.4 on PyPI, which is the latest there, use lines: `h1 -> /services/S/views/a`.
+//! Jones up to 0.6, and the client 0.5.4 of the Python Package Index, the latest there, use lines: `h1 -> /services/S/views/a`.
 //! Jones 1.0 writes JSON: `{"h1": "/services/S/views/a"}`. Each client reads only its own encoding.
 
 use std::collections::BTreeMap;

@@ -24,7 +24,7 @@ pub struct Jones(Arc<dyn Registry>);
 
 impl Jones {
     /// Adds them to a registry.
-    pub fn new(registry: Arc<dyn Registry>) -> Arc<dyn Registry> {
+    pub fn wrap(registry: Arc<dyn Registry>) -> Arc<dyn Registry> {
         Arc::new(Self(registry))
     }
 }

@@ -172,6 +172,8 @@ fn accept_admits_only_the_view_that_was_shown() {
     site.remove(&member(2));
     // `explain` would make it the view that was shown.
     agent.says("hold in effect: 1 of 8 members of /services/web remain");
+    // A monitoring plugin shows nobody what would be accepted.
+    assert_ne!(site.run(&["status", "--check"]).code(), 0);
     let other = site.run(&["accept", "web"]);
     assert!(other.expect(3).stderr().contains("has changed since it was last reviewed"), "{}", other.stderr());
     site.file(&member(9), "");

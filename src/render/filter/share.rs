@@ -66,7 +66,7 @@ fn argument(function: &str, kwargs: &Kwargs, name: &str) -> TeraResult<String> {
     scalar(function, value)
 }
 
-/// `MurmurHash3_x86_32` with the seed 0 (Austin Appleby, SMHasher, `src/MurmurHash3.cpp`).
+/// `MurmurHash3_x86_32` with the seed 0 (Austin Appleby, `SMHasher`, `src/MurmurHash3.cpp`).
 fn murmur3(data: &[u8]) -> u32 {
     let scrambled = |word: u32| word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
     let (words, tail) = data.as_chunks::<4>();

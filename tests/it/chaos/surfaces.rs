@@ -93,9 +93,9 @@ fn without_ages(mut status: Value) -> Value {
 fn history_agrees(site: &Site, members: usize) {
     let ended = site.run(&["history", "list", "--json"]);
     let entries = ended.expect(0).stdout();
-    let entries = entries.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut entries = entries.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let is_content = |entry: &Value| entry["event"].as_str().is_some_and(|event| event.starts_with("file_"));
-    let last = entries.filter(|entry| entry["generation"].is_object() && is_content(entry)).last().unwrap();
+    let last = entries.rfind(|entry| entry["generation"].is_object() && is_content(entry)).unwrap();
     let size = site.read("out/list").len();
     assert_eq!(at(&last, "/generation/size"), &Value::from(size), "{last}");
     assert_eq!(at(&last, "/generation/views/0/members"), &Value::from(members), "{last}");

@@ -41,27 +41,25 @@ async fn moment(client: &Client) -> Result<Vec<(String, Map<String, Value>, Vec<
     let mut envs: Vec<String> = ENVS.iter().map(|env| (*env).to_owned()).collect();
     let passing = client.list_children("/services/s/conf/a").await?;
     envs.extend(passing.into_iter().filter(|name| name.starts_with('x')).map(|name| format!("a/{name}")));
-    loop {
-        let mut reader = client.new_multi_reader();
-        for env in &envs {
-            reader.add_get_data(&path("conf", env))?;
-            reader.add_get_data(&path("views", env))?;
-        }
-        let results = reader.commit().await?;
-        let data = |result: &MultiReadResult| match result {
-            MultiReadResult::Data { data, .. } => Some(data.to_vec()),
-            _ => None,
-        };
-        let mut found = Vec::new();
-        for (env, pair) in envs.iter().zip(results.chunks(2)) {
-            match (data(&pair[0]), data(&pair[1])) {
-                (Some(conf), Some(view)) => found.push((env.clone(), serde_json::from_slice(&conf).unwrap(), view)),
-                (None, None) => {}
-                (conf, view) => panic!("half of {env:?} is there: conf {} view {}", conf.is_some(), view.is_some()),
-            }
-        }
-        return Ok(found);
+    let mut reader = client.new_multi_reader();
+    for env in &envs {
+        reader.add_get_data(&path("conf", env))?;
+        reader.add_get_data(&path("views", env))?;
     }
+    let results = reader.commit().await?;
+    let data = |result: &MultiReadResult| match result {
+        MultiReadResult::Data { data, .. } => Some(data.clone()),
+        _ => None,
+    };
+    let mut found = Vec::new();
+    for (env, pair) in envs.iter().zip(results.chunks(2)) {
+        match (data(&pair[0]), data(&pair[1])) {
+            (Some(conf), Some(view)) => found.push((env.clone(), serde_json::from_slice(&conf).unwrap(), view)),
+            (None, None) => {}
+            (conf, view) => panic!("half of {env:?} is there: conf {} view {}", conf.is_some(), view.is_some()),
+        }
+    }
+    Ok(found)
 }
 
 /// Checks that every view is the fold of the confs at one moment. Returns the confs.
@@ -139,9 +137,9 @@ fn with_fifty_editors_every_view_is_the_fold_at_every_moment_and_no_edit_is_lost
                 let (scene, written, revisions) = (&scene, &written, &revisions);
                 scope.spawn(move || {
                     if number < 48 {
-                        edit(scene, number, end, written, revisions)
+                        edit(scene, number, end, written, revisions);
                     } else {
-                        come_and_go(scene, number, end, revisions)
+                        come_and_go(scene, number, end, revisions);
                     }
                 })
             })

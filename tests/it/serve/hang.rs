@@ -24,7 +24,7 @@ fn a_hanging_event_loop_is_not_alive_until_it_continues() {
     assert_eq!(get(port, "/live").status, 200);
     // The report of this configuration is longer than the pipe of the log, which nobody reads: the agent waits for a
     // reader, as for a terminal that is stopped or a log collector that hangs.
-    let nonsense: String = (0..2000).map(|number| format!("[nonsense{number}]\n")).collect();
+    let nonsense: String = (0..2000).fold(String::new(), |text, number| text + &format!("[nonsense{number}]\n"));
     site.file("rosterd.toml", &(site.read("rosterd.toml") + &nonsense));
     agent.signal(Signal::SIGHUP);
     eventually(PATIENCE, "/live fails", || get(port, "/live").status == 503);
