@@ -26,6 +26,7 @@ use crate::watch::Registry;
 pub(super) mod agent;
 mod answer;
 mod cache;
+pub mod jones;
 pub mod save;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ mod tests;
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// The command line of `get`.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 #[command(group(clap::ArgGroup::new("kept").args(["cache", "agent"]).multiple(true)))]
 pub struct GetArgs {
     /// The path of the members: /services/web, or /services/* for the members of each service

@@ -1,13 +1,15 @@
 //! `jones`: shows and edits the configuration trees of Jones.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::Global;
+use super::{Global, get};
 use crate::error::{Exit, Fatal};
 use crate::jones::store::MAX_REQUEST;
+use crate::watch;
 
 mod canary;
 mod check;
@@ -101,6 +103,12 @@ enum JonesCommand {
 pub async fn jones(global: &Global, args: JonesArgs) -> Result<Exit, Fatal> {
     if let JonesCommand::Credential(args) = args.command {
         return service::credential(&args);
+    }
+    if let JonesCommand::Get(asked) = &args.command
+        && let Some(query) = asked.of_host(args.timeout)
+    {
+        let (config, state) = common::registry(global, args.auth)?;
+        return Ok(get::jones::get(&query, watch::open(&config, &state), &mut io::stdout().lock()).await);
     }
     let mut context = Context::open(global, args.auth, args.timeout)?;
     context.store.max_request = args.max_request;

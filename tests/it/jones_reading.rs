@@ -373,3 +373,47 @@ fn bar_16_a_page_of_jones_adds_no_member() {
     });
     assert!(!scene.site.read("out/list").contains("nodemaps"), "{}", scene.site.read("out/list"));
 }
+
+#[test]
+fn get_prints_what_a_host_reads_and_never_caches_what_cannot_be_used() {
+    let mut zookeeper = ZooKeeper::one();
+    let (client, site) = (zookeeper.client(""), Site::new(""));
+    let registry = format!("zk://{}", zookeeper.connect_string());
+    let view = br#"{"b": 1180591620717411303424, "a": {"y": 1e22, "x": [1.10]}}"#;
+    client.put("/services/pycon/views/a", view);
+    client.put("/services/pycon/conf", b"{}");
+    client.put(NODEMAPS, b"h1 -> /services/pycon/views/a");
+    let get = |arguments: &[&str]| {
+        let command = ["jones", "get", "pycon", "--registry", &registry];
+        site.run_without_config(&[&command, arguments].concat())
+    };
+    let cached = ["--host", "h1", "--cache", "cache"];
+    let printed = get(&cached).expect(0).stdout();
+    assert_eq!(
+        printed,
+        "{\n  \"a\": {\n    \"x\": [1.10],\n    \"y\": 1e22\n  },\n  \"b\": 1180591620717411303424\n}\n"
+    );
+    assert_eq!(get(&["b", "--host", "h1"]).expect(0).stdout(), "1180591620717411303424\n");
+    assert_eq!(get(&["--host", "h2"]).expect(0).stdout(), "{}\n", "the root, as Jones's clients");
+    let none = get(&["nothing", "--host", "h1"]);
+    assert_eq!((none.expect(3).stdout(), none.stderr().contains("there is no key \"nothing\"")), (String::new(), true));
+    client.put("/services/pycon/views/b", b"");
+    for (nodemaps, reason) in [
+        ("garbage", "neither a JSON object nor `NAME -> PATH` lines"),
+        ("h1 -> /services/x/views", "which is outside of its service (host h1)"),
+        ("h1 -> /services/pycon/views/none", "does not exist (host h1, environment none)"),
+        ("h1 -> /services/pycon/views/b", "is empty (host h1, environment b)"),
+    ] {
+        client.put(NODEMAPS, nodemaps.as_bytes());
+        let refused = get(&["--host", "h1"]);
+        assert_eq!((refused.expect(3).stdout(), refused.stderr().contains(reason)), (String::new(), true), "{reason}");
+        let old = get(&cached);
+        assert_eq!(old.expect(0).stdout(), printed, "the last good answer");
+        assert!(old.stderr().contains("stale, ") && old.stderr().contains(reason), "{}", old.stderr());
+    }
+    zookeeper.stop(0);
+    let gone = ["--host", "h1", "--timeout", "1s"];
+    assert_eq!(get(&gone).expect(4).stdout(), "");
+    assert_eq!(get(&[&gone[..], &["--cache", "cache"]].concat()).expect(0).stdout(), printed);
+    get(&[&gone[..], &["--cache", "none"]].concat()).expect(4);
+}

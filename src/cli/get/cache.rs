@@ -42,6 +42,8 @@ type Nodes = BTreeMap<String, String>;
 enum What {
     Members(Nodes),
     Keys(BTreeMap<String, Nodes>),
+    /// The data of one node, in base64.
+    Node(String),
 }
 
 /// The cached view of a path and its age, or the reason why there is none.
@@ -66,6 +68,9 @@ pub fn load(file: &Path, path: &Wanted, now: SystemTime, max_age: Duration) -> R
             .map(|(key, nodes)| Some((Arc::from(key), Seen::Present(unpack(nodes)?))))
             .collect::<Option<_>>()
             .map(|keys| View::Keyed(Seen::Present(keys))),
+        What::Node(data) => {
+            STANDARD.decode(data).ok().map(|data| View::of_node(&path.subject, Seen::Present(data.into())))
+        }
     };
     Ok((view.ok_or_else(|| format!("the answer in the cache {file_name} is damaged"))?, age))
 }
@@ -106,6 +111,7 @@ fn packed(view: &View, good: impl Fn(&Members) -> Option<Members>) -> Option<Wha
                 .collect();
             (!keys.is_empty()).then_some(What::Keys(keys))
         }
+        View::Mapped { data: Seen::Present(data), .. } => Some(What::Node(STANDARD.encode(data))),
         _ => None,
     }
 }

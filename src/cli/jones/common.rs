@@ -10,8 +10,8 @@ use clap::Args;
 use crate::cli::agent_commands::print;
 use crate::cli::prime_chroot::credential;
 use crate::cli::{Global, set};
-use crate::config::JonesCheck;
 use crate::config::flags::working_dir;
+use crate::config::{JonesCheck, RegistryConfig};
 use crate::error::{Exit, Fatal};
 use crate::jones::diff;
 use crate::jones::entry::Entry;
@@ -99,16 +99,25 @@ pub struct Context {
     checks: BTreeMap<String, JonesCheck>,
 }
 
+/// The registry, with the credentials of the command line.
+///
+/// # Errors
+/// None is configured, or the credentials cannot be read.
+pub fn registry(global: &Global, auth: Option<PathBuf>) -> Result<(RegistryConfig, StateAccess), Fatal> {
+    let (mut config, state) = global.registry_config()?;
+    if let Some(file) = auth.or_else(|| set("ROSTERD_AUTH").map(PathBuf::from)) {
+        config.auth.push(credential(&file)?);
+    }
+    Ok((config, state))
+}
+
 impl Context {
     /// Nothing is contacted yet.
     ///
     /// # Errors
     /// No ZooKeeper is configured, or the credentials cannot be read.
     pub fn open(global: &Global, auth: Option<PathBuf>, timeout: Duration) -> Result<Self, Fatal> {
-        let (mut config, state) = global.registry_config()?;
-        if let Some(file) = auth.or_else(|| set("ROSTERD_AUTH").map(PathBuf::from)) {
-            config.auth.push(credential(&file)?);
-        }
+        let (config, state) = registry(global, auth)?;
         let checks = match state {
             // Otherwise the registry is not that of the configuration.
             StateAccess::ReadOnly(_) => global.loaded()?.jones,

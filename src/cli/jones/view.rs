@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::cli::agent_commands::print;
+use crate::cli::get::jones::{CacheArgs, HostQuery};
 use crate::error::{Exit, Fatal};
 use crate::jones::json::{Json, Object};
 use crate::jones::path::{Env, Kind, Service};
@@ -41,12 +43,23 @@ pub struct GetArgs {
     /// Print what this host reads
     #[arg(long, value_name = "HOST", value_parser = host)]
     host: Option<String>,
+    #[command(flatten)]
+    cache: CacheArgs,
     /// Print it as it was at a revision
     #[arg(long, value_name = "REV", value_parser = revision)]
     at: Option<u64>,
     /// Show for each key the environment that its value comes from
     #[arg(long, conflicts_with = "own")]
     trace: bool,
+}
+
+impl GetArgs {
+    /// What a host reads now, which is found out as an agent does.
+    pub fn of_host(&self, timeout: Duration) -> Option<HostQuery<'_>> {
+        let host = self.host.as_deref().filter(|_| self.at.is_none() && !self.trace)?;
+        let (service, key) = (&self.target.service, self.key.as_deref());
+        Some(HostQuery { service, host, key, timeout, cache: &self.cache })
+    }
 }
 
 /// Runs `ls`.
