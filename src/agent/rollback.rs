@@ -214,10 +214,12 @@ impl Agent {
             return None;
         }
         if template.pin().is_none_or(|pin| pin.generation != *generation) {
-            let why = template.failure().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
-            return failed(format!(
-                "the reload of {name} failed; the previous file was restored, nothing is pinned{why}"
-            ));
+            let failure = template.rollback().and_then(|result| result.as_ref().err()).or(template.failure());
+            let why = failure.map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+            let pinned = template.pin().map_or("nothing is pinned".to_owned(), |pin| {
+                format!("it is pinned to generation {} as before", pin.generation)
+            });
+            return failed(format!("the reload of {name} failed; the previous file was restored, {pinned}{why}"));
         }
         let others: Vec<&str> = names.iter().filter(|other| *other != name).map(|other| &**other).collect();
         let with = if others.is_empty() { String::new() } else { format!(", with {} of its unit", others.join(", ")) };

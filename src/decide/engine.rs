@@ -10,7 +10,7 @@ use super::in_flight::{InFlightPublications, PublicationId};
 use super::key::Key;
 use super::moment::Moment;
 use super::pending_reload::{PendingReload, ReloadPolicy};
-use super::pin::Pins;
+use super::pin::{Pin, Pins};
 use super::plan::Plan;
 use super::publication::{Group, Outcome, Publication, ReloadJob, ReloadOutcome, Restoration};
 use super::roster::Roster;
@@ -161,6 +161,8 @@ pub struct Engine {
     inherited_reloads: Vec<Arc<TemplateConfig>>,
     /// The pins in force.
     pins: Pins,
+    /// What was in force before them, until their reloads succeed: it is in force again if their files are rolled back.
+    earlier_pins: BTreeMap<Arc<str>, Option<Arc<Pin>>>,
     /// The restores in flight.
     restorations: BTreeMap<PublicationId, Restoration>,
     /// Effects of reloads that ended, for the end of this step.
@@ -191,6 +193,7 @@ impl Engine {
             pending_reloads: BTreeMap::new(),
             inherited_reloads: Vec::new(),
             pins: Pins::new(),
+            earlier_pins: BTreeMap::new(),
             restorations: BTreeMap::new(),
             deferred_effects: Vec::new(),
         }
@@ -237,7 +240,7 @@ impl Engine {
                 self.cancel_rollbacks(&mut events);
             }
             Input::Resumed => self.paused = None,
-            Input::RollBack(pins) => self.roll_back(pins),
+            Input::RollBack(pins) => self.roll_back(now, pins, &mut events),
             Input::Unpin { templates, uid } => self.resume_templates(&templates, uid, &mut events),
             Input::Render { templates, reload } => self.render(&templates, reload),
             Input::UseSaved(max) => self.use_saved(now, Some(max), &mut events),
@@ -247,6 +250,7 @@ impl Engine {
                 self.pending_reloads.values_mut().for_each(PendingReload::skip_delays);
             }
         }
+        self.forget_earlier_pins();
         self.end_pause(now, &mut events);
         self.evaluate(now, &mut events);
         self.update_per_key_files(&mut events);

@@ -119,6 +119,11 @@ impl PendingReload {
         }
     }
 
+    /// A person put other content in place: the failures with what was there before do not delay its reload.
+    pub fn forget_failures(&mut self) {
+        (self.failures, self.not_before) = (0, Moment::START);
+    }
+
     /// Delays the reload until this publication has ended.
     pub fn await_publication(&mut self, id: PublicationId) {
         self.awaited.insert(id);

@@ -94,6 +94,14 @@ impl Pinning {
         Some(pin)
     }
 
+    /// The pin in force ends, and `earlier` is in force again. A rollback in progress goes on.
+    pub fn end_pin(&mut self, earlier: Option<Arc<Pin>>) {
+        match self {
+            Self::Trial { before, .. } => *before = earlier,
+            _ => *self = earlier.map_or(Self::No, Self::Pinned),
+        }
+    }
+
     /// Whether a rollback is in progress.
     pub fn is_trial(&self) -> bool {
         matches!(self, Self::Trial { .. })

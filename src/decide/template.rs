@@ -96,6 +96,7 @@ impl Template {
     pub fn replan(&mut self, plan: TemplatePlan) {
         self.plan = plan;
         self.isolation = Isolation::default();
+        self.withheld = self.withheld.saturating_add(self.is_pinned().into());
         self.republish();
     }
 
@@ -267,6 +268,7 @@ impl Template {
             self.fail(now, failure, retries, events);
             return;
         }
+        self.withhold_failed();
         self.failures = 0;
         self.retry = None;
         if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {

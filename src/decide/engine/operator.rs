@@ -21,7 +21,9 @@ impl Engine {
             .flat_map(|template| self.unit_templates(template))
             .map(|it| Arc::clone(&it.plan().config.name))
             .collect();
-        for (name, template) in self.templates.iter_mut().filter(|(name, _)| names.contains(*name)) {
+        // A pinned file is not rendered.
+        let asked = self.templates.iter_mut().filter(|(name, it)| names.contains(*name) && !it.is_pinned());
+        for (name, template) in asked {
             // A change from elsewhere needs its reload.
             let alone = !template.is_queued() && template.failure().is_none();
             let asked_only = alone || self.without_reload.contains(name);

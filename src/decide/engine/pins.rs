@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::{Effect, Engine, RunMode};
 use crate::decide::event::Event;
+use crate::decide::moment::Moment;
+use crate::decide::pending_reload::PendingReload;
 use crate::decide::pin::Pins;
 use crate::decide::publication::{Failure, Stage, ViewVersion};
 use crate::decide::template::Template;
@@ -33,10 +35,11 @@ impl Engine {
     }
 
     /// Begins a rollback. The templates are a whole unit, or one without a unit.
-    pub fn roll_back(&mut self, pins: Pins) {
+    pub fn roll_back(&mut self, now: Moment, pins: Pins, events: &mut Vec<Event>) {
         for (name, pin) in pins {
             if let Some(template) = self.templates.get_mut(&name) {
                 self.without_reload.remove(&name);
+                template.stop_searching(now, events);
                 template.begin_rollback(pin);
             }
         }
@@ -64,7 +67,10 @@ impl Engine {
                 let reason = failure.message.clone();
                 events.push(Event::RollbackRefused { template, dest, generation, uid, reason });
             } else {
-                self.pins.insert(name, pin);
+                let reloads = self.pending_reloads.values_mut().filter(|pending| pending.includes(&name));
+                reloads.for_each(PendingReload::forget_failures);
+                let before = self.pins.insert(Arc::clone(&name), pin);
+                self.earlier_pins.entry(name).or_insert(before);
                 events.push(Event::FilePinned { template, dest, generation, uid, reason });
             }
         }
@@ -75,46 +81,87 @@ impl Engine {
 
     /// Ends rollbacks that have not begun, because nothing is replaced now.
     pub fn cancel_rollbacks(&mut self, events: &mut Vec<Event>) {
-        let trials = self.templates.iter_mut().filter(|(_, template)| template.is_rolling_back());
-        let trials = trials.map(|(name, template)| {
-            template.cancel_rollback(Failure::new(Stage::Write, "replacements were paused"));
-            Arc::clone(name)
-        });
-        for name in trials.collect::<Vec<_>>() {
+        self.cancel_rollbacks_where(|_, _| true, "replacements were paused", events);
+    }
+
+    /// Ends rollbacks that have not begun, if the unit has other templates than before.
+    pub fn cancel_partial_rollbacks(&mut self, events: &mut Vec<Event>) {
+        let is_partial =
+            |engine: &Self, it: &Template| it.plan().config.unit.as_ref().is_some_and(|it| engine.is_partly_pinned(it));
+        self.cancel_rollbacks_where(is_partial, "the configuration of its unit has changed", events);
+    }
+
+    fn cancel_rollbacks_where(
+        &mut self,
+        is_cancelled: impl Fn(&Self, &Template) -> bool,
+        why: &str,
+        events: &mut Vec<Event>,
+    ) {
+        let trials = self.templates.iter().filter(|(_, it)| it.is_rolling_back() && is_cancelled(self, it));
+        let trials: Vec<Arc<str>> = trials.map(|(name, _)| Arc::clone(name)).collect();
+        for name in &trials {
+            if let Some(template) = self.templates.get_mut(name) {
+                template.cancel_rollback(Failure::new(Stage::Write, why));
+            }
+        }
+        for name in trials {
             self.settle_rollback(&name, events);
         }
     }
 
     /// A person ends the pins of these templates: their files are rendered again.
     pub fn resume_templates(&mut self, names: &BTreeSet<Arc<str>>, uid: u32, events: &mut Vec<Event>) {
-        self.unpin(names, true, |template| Event::FileUnpinned { template, uid: Some(uid), reason: None }, events);
-    }
-
-    /// The reload of pinned content failed, and the files from before were restored: the pins end.
-    pub fn end_failed_pins(&mut self, names: &BTreeSet<Arc<str>>, events: &mut Vec<Event>) {
-        let reason = "the reload failed, and the previous file was restored";
-        let event = |template| Event::FileUnpinned { template, uid: None, reason: Some(reason.to_owned()) };
-        self.unpin(names, false, event, events);
-    }
-
-    fn unpin(
-        &mut self,
-        names: &BTreeSet<Arc<str>>,
-        publish: bool,
-        event: impl Fn(Arc<str>) -> Event,
-        events: &mut Vec<Event>,
-    ) {
-        let mut is_changed = false;
         for name in names {
             if self.pins.remove(name).is_some() {
-                is_changed = true;
-                events.push(event(Arc::clone(name)));
-                self.templates.get_mut(name).map(|template| template.unpin(publish));
+                self.earlier_pins.remove(name);
+                self.without_reload.remove(name);
+                events.push(Event::FileUnpinned { template: Arc::clone(name), uid: Some(uid), reason: None });
+                if let Some(template) = self.templates.get_mut(name) {
+                    template.unpin();
+                }
             }
         }
-        if is_changed {
-            self.save_pins();
+        self.save_pins();
+    }
+
+    /// The reload of pinned content failed, and these files from before were restored: their pins end, and those of their
+    /// units. The pins from before are in force again.
+    pub fn end_failed_pins(&mut self, back: &BTreeSet<Arc<str>>, events: &mut Vec<Event>) {
+        let reason = "the reload failed, and the previous file was restored";
+        let units = back.iter().filter_map(|name| self.templates.get(name)).map(|it| self.unit_templates(it));
+        let whole =
+            units.map(Iterator::collect::<Vec<_>>).filter(|unit| unit.iter().all(|it| it.is_pinned())).flatten();
+        let mut names: BTreeSet<Arc<str>> = whole.map(|it| Arc::clone(&it.plan().config.name)).collect();
+        names.extend(back.iter().cloned());
+        names.retain(|name| self.pins.remove(name).is_some());
+        if names.is_empty() {
+            return;
         }
+        for name in names {
+            let earlier = self.earlier_pins.remove(&name).flatten();
+            let (template, reason) = (Arc::clone(&name), Some(reason.to_owned()));
+            events.push(Event::FileUnpinned { template, uid: None, reason });
+            if let Some(template) = self.templates.get_mut(&name) {
+                let dest = template.plan().config.dest.clone();
+                template.end_failed_pin(earlier.clone());
+                events.extend(earlier.as_ref().map(|pin| {
+                    let (generation, uid, reason) = (pin.generation, pin.uid, pin.reason.clone());
+                    Event::FilePinned { template: Arc::clone(&name), dest, generation, uid, reason }
+                }));
+            }
+            self.pins.extend(earlier.map(|pin| (name, pin)));
+        }
+        self.save_pins();
+    }
+
+    /// Forgets the pins from before once no reload that can fail is pending.
+    pub fn forget_earlier_pins(&mut self) {
+        let mut earlier = std::mem::take(&mut self.earlier_pins);
+        let is_pending = |it: &Template| self.pending_reloads.values().any(|all| all.includes(&it.plan().config.name));
+        earlier.retain(|name, _| {
+            self.templates.get(name).is_some_and(|template| self.unit_templates(template).any(is_pending))
+        });
+        self.earlier_pins = earlier;
     }
 
     fn save_pins(&mut self) {

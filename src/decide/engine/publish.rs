@@ -107,11 +107,11 @@ impl Engine {
             }
         }
         self.drop_removed_file(&config.name);
-        self.settle_rollback(&config.name, events);
         if let (true, Some(reload)) = (replaced, &config.reload) {
             let in_batch = self.in_flight.in_batch(&ended, reload);
             self.add_pending_reload(now, &config, in_batch);
         }
+        self.settle_rollback(&config.name, events);
         // The last publication of a unit to end can be one that had nothing to replace.
         if refused || config.unit.is_some() {
             self.reapply_rollback(&config);

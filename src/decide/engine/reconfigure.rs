@@ -52,6 +52,7 @@ impl Engine {
         }
         self.carry_over_files(templates);
         self.restore_pins();
+        self.cancel_partial_rollbacks(events);
         for owed in std::mem::take(&mut self.inherited_reloads) {
             self.add_pending_reload(now, &owed, BTreeSet::new());
         }

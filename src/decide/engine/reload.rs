@@ -163,8 +163,7 @@ impl Engine {
             }
         }
         if !back.is_empty() {
-            let names = templates.iter().map(|template| Arc::clone(&template.name)).collect();
-            self.end_failed_pins(&names, events);
+            self.end_failed_pins(&back, events);
         }
         if let Some(reload) = &reload {
             owing.entry(reload.clone()).or_default();

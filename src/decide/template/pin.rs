@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Template;
 use crate::decide::pin::Pin;
 use crate::decide::pinning::Pinning;
-use crate::decide::publication::Failure;
+use crate::decide::publication::{Failure, Stage};
 
 impl Template {
     /// Whether its file is pinned, or is being rolled back.
@@ -59,6 +59,13 @@ impl Template {
         self.pinning.trial_result()
     }
 
+    /// A publication succeeded. If it was a rollback, the newest content may not have been in the file before.
+    pub(super) fn withhold_failed(&mut self) {
+        if self.trial_result().is_some() && self.failure().is_some_and(|failure| failure.stage != Stage::Rollback) {
+            self.withheld = self.withheld.max(1);
+        }
+    }
+
     /// Settles a rollback. After a failure, the file holds what it held before, and changes since are not lost.
     pub fn settle_rollback(&mut self, result: Result<(), Failure>) -> Option<Arc<Pin>> {
         let pin = self.pinning.settle(result.is_ok())?;
@@ -77,15 +84,24 @@ impl Template {
         self.rollback.as_ref()
     }
 
-    /// Ends the pin. With `publish`, the file is rendered again.
-    pub fn unpin(&mut self, publish: bool) -> Option<Arc<Pin>> {
-        let pin = self.pinning.in_force().cloned()?;
-        self.pinning = Pinning::No;
-        self.withheld = 0;
-        if publish {
+    /// A person ends the pin: the file is rendered again.
+    pub fn unpin(&mut self) {
+        self.end_pin(None, true);
+    }
+
+    /// The reload of pinned content failed, and the file is as before: the pin `earlier` is in force again, or none.
+    pub fn end_failed_pin(&mut self, earlier: Option<Arc<Pin>>) {
+        let failure = self.failure().filter(|_| !self.is_rolling_back()).cloned();
+        self.rollback = failure.map(Err).or(self.rollback.take());
+        self.end_pin(earlier, false);
+    }
+
+    /// Ends the pin. With `publish`, the file is rendered again, otherwise only if something has changed since.
+    fn end_pin(&mut self, earlier: Option<Arc<Pin>>, publish: bool) {
+        self.pinning.end_pin(earlier);
+        if !self.is_pinned() && (std::mem::take(&mut self.withheld) > 0 || publish) {
             self.queue();
         }
-        Some(pin)
     }
 
     /// Publishes it again although nothing that it depends on changed. Earlier failures no longer count.

@@ -65,7 +65,7 @@ impl Template {
         self.isolation.in_flight = self.plan.config.isolate.then(|| snapshot.clone());
     }
 
-    /// Records the result of a publication. Returns whether a search comes next.
+    /// Records the result of a publication. Returns whether a search comes next: not if a rollback does.
     pub fn needs_search(&mut self, outcome: &Outcome) -> bool {
         let shown = self.isolation.in_flight.take();
         match outcome {
@@ -74,7 +74,9 @@ impl Template {
                 self.isolation.last_search = None;
                 false
             }
-            Outcome::Failed(failure) if failure.stage.depends_on_members() && shown.is_some() => {
+            Outcome::Failed(failure)
+                if failure.stage.depends_on_members() && shown.is_some() && !self.pinning.is_pinned() =>
+            {
                 self.isolation.refused = Some(failure.clone());
                 true
             }
@@ -152,7 +154,7 @@ impl Template {
         search.as_mut().map_or(BisectStep::NotFound(None), |search| search.next(|roster| min(rosters, roster)))
     }
 
-    /// Ends the search, because the agent is stopping.
+    /// Ends the search, because the agent is stopping or the file is rolled back.
     pub fn stop_searching(&mut self, now: Moment, events: &mut Vec<Event>) {
         if let Some(failure) = self.isolation.end_search() {
             self.fail(now, failure, false, events);

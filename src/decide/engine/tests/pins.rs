@@ -305,3 +305,166 @@ fn a_rollback_tells_the_view_of_what_it_replaces_and_none_of_its_own() {
     bench.input(Input::RollBack(pins(&[("t", 3)])));
     assert!(bench.publish(Outcome::Replaced).views.is_empty());
 }
+
+#[test]
+fn a_rollback_ends_the_search_for_members_at_fault() {
+    for is_searching in [true, false] {
+        let mut bench = one();
+        bench.change(vec![put("b:1")]);
+        bench.pass(seconds(5));
+        if is_searching {
+            bench.publish(failed(Stage::Refused));
+            assert_eq!(bench.probes.len(), 1);
+            bench.input(Input::RollBack(pins(&[("t", 3)])));
+            bench.fail_probes();
+        } else {
+            bench.input(Input::RollBack(pins(&[("t", 3)])));
+            bench.publish(failed(Stage::Refused));
+        }
+        assert!(bench.probes.is_empty(), "the newest content waits for the end of the pin");
+        let rolled_back = bench.publish(Outcome::Replaced);
+        assert_eq!((generation(&rolled_back), state(&bench, "t")), (Some(3), (Some(3), 1)), "{is_searching}");
+        assert_eq!(said(&bench, "check_refused"), 1, "{is_searching}");
+        bench.input(unpin(&["t"]));
+        assert_eq!(generation(&bench.publish(Outcome::Replaced)), None, "{is_searching}");
+    }
+}
+
+#[test]
+fn the_reload_of_a_rollback_does_not_wait_for_the_retry_of_a_failing_one() {
+    for outcome in [Outcome::Replaced, Outcome::Unchanged] {
+        let mut bench = one();
+        bench.change(vec![put("b:1")]);
+        bench.pass(seconds(20));
+        bench.publish(Outcome::Replaced);
+        for _ in 0..5 {
+            bench.pass(seconds(600));
+            bench.reload(ReloadOutcome::Failed("of the old content".into()));
+        }
+        bench.input(Input::RollBack(pins(&[("t", 3)])));
+        bench.publish(outcome.clone());
+        assert!(bench.engine.is_reloading(), "{outcome:?}: its own reload is not a retry");
+        bench.pass(bench.engine.pending_reloads().values().next().unwrap().policy().interval);
+        bench.reload(ReloadOutcome::Succeeded);
+    }
+}
+
+/// A template that is rolled back if its reload fails.
+fn back(name: &str) -> TemplatePlan {
+    let mut planned = template(name, &["web"], "reload");
+    Arc::make_mut(&mut planned.config).on_reload_failure = OnReloadFailure::Rollback;
+    planned
+}
+
+/// The reload fails, and the files of these templates are restored.
+fn restore(bench: &mut Bench, names: &[&str]) {
+    bench.pass(seconds(20));
+    bench.reload(ReloadOutcome::Failed("no".into()));
+    let id = bench.restorations.remove(0).id;
+    bench.input(Input::Restored(id, Ok(names.iter().map(|name| Arc::from(*name)).collect())));
+}
+
+#[test]
+fn a_change_since_the_rollback_is_rendered_if_the_pin_ends_with_its_reload() {
+    for is_reconfigured in [false, true] {
+        let mut bench = settled(vec![back("t")]);
+        bench.input(Input::RollBack(pins(&[("t", 3)])));
+        bench.publish(Outcome::Replaced);
+        if is_reconfigured {
+            bench.input(Input::Configured(plan(vec![roster("web", web())], vec![], vec![back("t")])));
+            bench.publish(Outcome::Unchanged);
+        } else {
+            bench.change(vec![put("b:1")]);
+        }
+        restore(&mut bench, &["t"]);
+        assert_eq!(state(&bench, "t"), (None, 0));
+        assert_eq!(generation(&bench.publish(Outcome::Replaced)), None, "{is_reconfigured}");
+        settle(&mut bench);
+    }
+}
+
+#[test]
+fn a_pin_whose_reload_fails_ends_for_the_pin_before_it() {
+    let mut bench = settled(vec![back("t")]);
+    bench.input(Input::RollBack(pins(&[("t", 3)])));
+    settle(&mut bench);
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(20));
+    for generation in [2, 1] {
+        bench.input(Input::RollBack(pins(&[("t", generation)])));
+        bench.publish(Outcome::Replaced);
+    }
+    restore(&mut bench, &["t"]);
+    assert_eq!((state(&bench, "t"), bench.pins["t"].generation), ((Some(3), 1), 3), "the last one with a reload");
+    assert!(settle(&mut bench).is_empty());
+    // The pin before one whose reload succeeded is forgotten.
+    bench.input(Input::RollBack(pins(&[("t", 2)])));
+    settle(&mut bench);
+    bench.input(Input::Drifted("t".into(), Some("edited".into())));
+    bench.publish(Outcome::Replaced);
+    restore(&mut bench, &["t"]);
+    assert_eq!((state(&bench, "t").0, bench.pins.len()), (None, 0));
+}
+
+#[test]
+fn a_pin_that_ends_with_its_reload_ends_no_rollback_in_progress() {
+    let mut bench = settled(vec![back("t")]);
+    bench.input(Input::RollBack(pins(&[("t", 3)])));
+    bench.publish(Outcome::Replaced);
+    bench.pass(seconds(20));
+    bench.reload(ReloadOutcome::Failed("no".into()));
+    // It waits for the restore.
+    bench.input(Input::RollBack(pins(&[("t", 2)])));
+    let id = bench.restorations.remove(0).id;
+    bench.input(Input::Restored(id, Ok(BTreeSet::from(["t".into()]))));
+    assert_eq!(generation(&bench.publish(Outcome::Replaced)), Some(2));
+    assert_eq!((state(&bench, "t").0, bench.pins["t"].generation), (Some(2), 2));
+}
+
+#[test]
+fn a_restore_ends_only_pins_of_files_that_it_changed_and_of_their_units() {
+    let mut bench = settled(vec![back("t"), back("u")]);
+    bench.input(Input::RollBack(pins(&[("t", 3), ("u", 3)])));
+    bench.publish(Outcome::Replaced);
+    bench.publish(Outcome::Replaced);
+    restore(&mut bench, &["u"]);
+    assert_eq!((state(&bench, "t").0, state(&bench, "u").0), (Some(3), None));
+    let of_unit = |name| {
+        let mut planned = of_edge(name);
+        Arc::make_mut(&mut planned.config).on_reload_failure = OnReloadFailure::Rollback;
+        planned
+    };
+    let mut bench = settled(vec![of_unit("a"), of_unit("b")]);
+    bench.input(Input::RollBack(pins(&[("a", 3), ("b", 3)])));
+    bench.publish(Outcome::Replaced);
+    bench.publish(Outcome::Unchanged);
+    restore(&mut bench, &["a"]);
+    assert_eq!((state(&bench, "a").0, state(&bench, "b").0), (None, None));
+}
+
+#[test]
+fn a_new_template_of_its_unit_cancels_a_rollback_that_has_not_begun() {
+    let mut bench = settled(vec![of_edge("a")]);
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(5));
+    bench.input(Input::RollBack(pins(&[("a", 3)])));
+    bench.input(Input::Configured(plan(vec![roster("web", web())], vec![], vec![of_edge("a"), of_edge("b")])));
+    let why = bench.engine.templates()["a"].rollback().unwrap().as_ref().unwrap_err();
+    assert!(why.message.contains("unit has changed"), "{why:?}");
+    assert_eq!(said(&bench, "rollback_refused"), 1);
+    let later: Vec<_> = settle(&mut bench).iter().map(generation).collect();
+    assert_eq!(later, [None, None, None], "the one in flight, and then the whole unit");
+}
+
+#[test]
+fn a_render_without_reload_does_not_skip_the_reload_after_a_pin() {
+    let mut bench = one();
+    bench.input(Input::RollBack(pins(&[("t", 3)])));
+    settle(&mut bench);
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(20));
+    bench.input(Input::Render { templates: BTreeSet::from(["t".into()]), reload: false });
+    assert_eq!(state(&bench, "t"), (Some(3), 1), "a request is no change");
+    bench.input(unpin(&["t"]));
+    assert!(!bench.publish(Outcome::Replaced).no_reload);
+}
