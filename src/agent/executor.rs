@@ -349,11 +349,12 @@ impl Executor {
     pub fn restore(&self, job: Restoration) {
         let (writer, done, history) = (self.writer.clone(), self.done.clone(), self.history.clone());
         self.tasks.spawn(async move {
+            let batch = fastrand::u64(..);
             let mut restored = files::restore(&writer, &job).await.map_err(|setback| setback.to_string());
             for template in &job.templates {
                 let content = restored.as_mut().ok().and_then(|files| files.get_mut(&template.name)?.take());
                 let (Some(history), Some(bytes)) = (&history, content) else { continue };
-                history.record_file(FileChange::restored(template, bytes));
+                history.record_file(FileChange::restored(template, bytes, batch));
             }
             let names = restored.map(|files| files.into_keys().collect());
             let _ = done.send(Input::Restored(job.id, names));

@@ -64,8 +64,8 @@ pub const RECORDED: [&str; 37] = [
     "write_failed",
 ];
 
-/// Fields that differ each time that the same thing happens again.
-const VARYING: [&str; 2] = ["took_ms", "retry_in_s"];
+/// Fields that can differ each time that the same thing happens again. A client that has no rights chooses its `request`.
+const VARYING: [&str; 3] = ["took_ms", "retry_in_s", "request"];
 
 /// How the names of staged files begin.
 const STAGED: &str = ".rosterd-";
@@ -112,7 +112,7 @@ pub struct Generation {
     /// After a rollback: the generation that has the same content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
-    /// The same for all files that were replaced together as a unit.
+    /// The same for all files that were replaced together as a unit, or restored together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<u64>,
 }
@@ -149,13 +149,13 @@ pub struct FileChange {
     pub checked: bool,
     /// The generation that it was rolled back to.
     pub restores: Option<u64>,
-    /// The same for all files that were replaced together as a unit.
+    /// The same for all files that were replaced together as a unit, or restored together.
     pub batch: Option<u64>,
 }
 
 impl FileChange {
-    /// A file that was restored after a failed reload.
-    pub fn restored(template: &TemplateConfig, bytes: Vec<u8>) -> Self {
+    /// A file that was restored after a failed reload. `batch` is the same for all files that were restored together.
+    pub fn restored(template: &TemplateConfig, bytes: Vec<u8>, batch: u64) -> Self {
         Self {
             template: Arc::clone(&template.name),
             dest: template.dest.clone(),
@@ -165,7 +165,7 @@ impl FileChange {
             views: Vec::new(),
             checked: false,
             restores: None,
-            batch: None,
+            batch: Some(batch),
         }
     }
 }

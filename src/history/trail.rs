@@ -38,6 +38,9 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The most generations whose content is kept, of all templates together.
 const MAX_GENERATIONS: usize = 10_000;
 
+/// The most refused contents that wait for their events.
+const MAX_REFUSED: usize = 64;
+
 /// Contents of more bytes are not compared.
 const MAX_COMPARED: usize = 4 * 1024 * 1024;
 
@@ -162,6 +165,10 @@ impl Trail {
     pub fn add_file(&mut self, file: FileChange) {
         let template = file.template.to_string();
         if file.change == Change::Refused {
+            if self.refused.len() >= MAX_REFUSED {
+                // Their events were lost.
+                self.refused.clear();
+            }
             self.refused.insert(template, file.bytes);
             return;
         }
@@ -308,6 +315,7 @@ impl Trail {
             let size = serde_json::to_vec(&entry).map_or(0, |line| line.len());
             self.entries.insert(entry.number, (Arc::new(entry), size));
         }
+        self.latest.retain(|_, number| self.entries.contains_key(number));
         true
     }
 

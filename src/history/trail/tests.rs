@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::json;
 
 use super::*;
+use crate::config::TemplateConfig;
 use crate::decide::Stage;
 use crate::decide::publication::Outcome;
 
@@ -128,6 +129,18 @@ fn the_trail_is_bounded_and_keeps_the_entries_of_contents() {
     let bytes: usize = trail.entries.values().map(|(_, size)| size).sum();
     assert!(count <= MAX_ENTRIES + 1 && bytes <= MAX_BYTES + 1000, "{count} entries, {bytes} bytes");
     assert!(trail.get(rare).is_some() && trail.content(rare).is_ok());
+    trail.set_limits(HistoryConfig { generations: 0, ..LIMITS });
+    for n in 0..MAX_ENTRIES {
+        trail.add_event(refused(&format!("u{n}"), "no"));
+    }
+    trail.prune();
+    assert!(trail.get(rare).is_none() && trail.latest.is_empty(), "nothing is left of it in memory");
+    for n in 0..1000 {
+        trail.add_file(file(&format!("t{n}"), Change::Refused, "poison"));
+    }
+    assert!(trail.refused.len() <= MAX_REFUSED);
+    trail.set_limits(LIMITS);
+    let rare = write(&mut trail, "rare", "once");
     let size = fs::metadata(dir.path().join("history/entries")).unwrap().len();
     assert!(size <= 3 * MAX_BYTES as u64, "{size}");
     assert!(open(dir.path()).get(rare).is_some());
@@ -145,12 +158,16 @@ fn an_event_that_repeats_is_counted() {
         trail.add_event(refused("u", &format!("check \"grep x /etc/.rosterd-1-{n}.tmp\": no")));
     }
     assert_eq!(repeats(&trail), [Some(3), Some(3)]);
+    for n in 0..3 {
+        trail.add_event(event(&Event::RequestRefused { uid: 7, request: format!("pause, because of {n}") }));
+    }
+    assert_eq!(repeats(&trail), [Some(3), Some(3), Some(3)], "whatever a client without rights asks");
     // Another reason, and something else in between.
     trail.add_event(refused("t", "other"));
     trail.add_event(refused("t", "no"));
     write(&mut trail, "t", "a");
     trail.add_event(refused("t", "no"));
-    assert_eq!(repeats(&trail), [Some(3), Some(3), None, None, None, None]);
+    assert_eq!(repeats(&trail), [Some(3), Some(3), Some(3), None, None, None, None]);
     assert_eq!(repeats(&open(dir.path())), repeats(&trail));
 }
 
@@ -202,6 +219,13 @@ fn the_generations_of_a_unit_are_found_together() {
     let (b3, a3) = (put("b", "b3", Some(3)), put("a", "a3", Some(3)));
     let with = |number| trail.together_with(trail.get(number).unwrap(), "b");
     assert_eq!([a1, a2, a3].map(with), [Some(b1), Some(b1), Some(b3)]);
+    let restored = |template: &str, text: &str| {
+        FileChange::restored(&TemplateConfig::new(template, "x.tera", "/etc/x"), text.into(), 4)
+    };
+    trail.add_file(restored("a", "a2"));
+    let a4 = trail.next - 1;
+    trail.add_file(restored("b", "b1"));
+    assert_eq!(trail.together_with(trail.get(a4).unwrap(), "b"), Some(a4 + 1), "not the failed one before");
     assert_eq!(trail.together_with(trail.get(a1).unwrap(), "never"), None);
 }
 
