@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::Inherited;
 use crate::agent::executor::Executor;
@@ -27,6 +27,9 @@ use crate::watch::registries::Registries;
 
 /// The time limit of a shutdown. Work that has not ended by then is abandoned.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long the end of the process waits until the last pins are saved. A disk may hang.
+const PINS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Opens the history of a state directory; `None` if that is not possible, which stops nothing else.
 fn open_history(state_dir: &Path, setup: &Setup) -> Option<History> {
@@ -204,10 +207,22 @@ impl Driver {
         {
             emit(Event::ShutdownTimedOut { limit_s: seconds(SHUTDOWN_TIMEOUT) });
         }
-        // Record results that arrived meanwhile, but begin nothing new.
+        // Record results that arrived meanwhile, but begin nothing new. A rollback may be among them.
+        let mut last_save = None;
         while let Ok(answer) = self.answers.try_recv() {
             self.record_publication(&answer);
-            let _ = self.engine.step(self.now(), answer);
+            for effect in self.engine.step(self.now(), answer) {
+                if let (Effect::SavePins(pins), Some(pin_file)) = (effect, &self.pin_file) {
+                    pin_file.save(&self.executor, &pins, self.now());
+                    let (sender, saved) = oneshot::channel::<()>();
+                    self.executor.in_order(move || drop(sender));
+                    last_save = Some(saved);
+                }
+            }
+        }
+        if let Some(saved) = last_save {
+            // Nothing is ever sent: the end of the channel is the end of the job.
+            let _ = tokio::time::timeout(PINS_TIMEOUT, saved).await;
         }
     }
 }

@@ -53,7 +53,8 @@ impl Agent {
     pub fn restore_pause(&mut self) {
         let now = SystemTime::now();
         let unread = self.driver.unread_pins.take().map(|why| Pause::new(now, DEFAULT_DURATION, Some(why), 0));
-        let Some(pause) = Pause::load(&self.requests.state_dir, now).or(unread) else {
+        let saved = Pause::load(&self.requests.state_dir, now);
+        let Some(pause) = saved.into_iter().chain(unread).max_by_key(|pause| pause.remaining(now)) else {
             return;
         };
         emit(paused_by(&pause));
