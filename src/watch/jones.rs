@@ -136,10 +136,15 @@ impl Translator {
                 for (subject, (_, host)) in &mut self.hosts {
                     let nodemaps = host.nodemaps();
                     let is_nodemaps = *path == nodemaps;
+                    let before = host.node().cloned();
                     let Step { view, reads_nodemaps } =
                         if is_nodemaps { host.nodemaps_read(seen) } else { host.node_read(path, seen) };
                     if reads_nodemaps {
                         self.again.insert(Subject::Node(nodemaps));
+                    }
+                    // It may be followed already, for another subject, and be as it was.
+                    if let Some(node) = host.node().filter(|node| before.as_ref() != Some(*node)) {
+                        self.again.insert(Subject::Node(node.clone()));
                     }
                     let reset = |view| Update::Reset { subject: subject.clone(), view, versions: Versions::new() };
                     updates.extend(view.map(reset));

@@ -87,6 +87,21 @@ fn a_host_is_followed_through_nodemaps() {
 }
 
 #[test]
+fn a_host_that_moves_to_a_node_that_is_followed_already_reads_it() {
+    let mut bench = Bench::new(&[(mapped("h1"), 0), (mapped("h2"), 0)]);
+    let (a, b) = ("/services/s/views/a", "/services/s/views/b");
+    let maps = format!("h1 -> {a}\nh2 -> {b}");
+    for (node, data) in [(NODEMAPS, &*maps), (a, "1"), (b, "2"), (NODEMAPS, &*maps)] {
+        bench.read(node, data);
+    }
+    let maps = format!("h1 -> {b}\nh2 -> {b}");
+    assert_eq!(bench.read(NODEMAPS, &maps).0, [b]);
+    assert_eq!(bench.read(b, "2").0, [NODEMAPS]);
+    let (_, events) = bench.read(NODEMAPS, &maps);
+    assert!(events.contains(&format!("{NODEMAPS}[h1]: 2 of {b}")), "{events:?}");
+}
+
+#[test]
 fn plain_nodes_are_followed_beside_hosts() {
     let plain = Subject::Node(path(NODEMAPS));
     let mut bench = Bench::new(&[(mapped("h1"), 0), (mapped("h2"), 0), (plain.clone(), 0)]);
