@@ -56,6 +56,8 @@ pub struct Proposal {
     pub hosts: BTreeMap<String, HostEdit>,
     /// Other nodes: pins, canaries and their records. `None` deletes a node.
     pub nodes: BTreeMap<NodePath, Option<Vec<u8>>>,
+    /// Other nodes that must still hold what was read. `None`: there must be no such node.
+    pub expected: BTreeMap<NodePath, Option<Vec<u8>>>,
     /// The encoding of the associations, if it is to become another one.
     pub encoding: Option<Encoding>,
 }
@@ -97,8 +99,14 @@ impl Proposal {
     /// Merges it with a service.
     ///
     /// # Errors
-    /// A key or host that somebody else has changed, with both values; or an environment that exists or is missing.
+    /// A key or host that somebody else has changed, with both values; another node that is not as it was read; or an
+    /// environment that exists or is missing.
     pub fn rebase(&self, tree: &Tree) -> Result<Change, Refused> {
+        for (path, data) in &self.expected {
+            if tree.frozen.get(path).map(|node| &*node.data) != data.as_deref() {
+                return Err(Refused::Changed(format!("{path}: it was changed by somebody else meanwhile")));
+            }
+        }
         let is_so = tree.nodemaps.as_ref().is_ok_and(|node| node.maps.encoding == self.encoding);
         let encoding = self.encoding.filter(|_| !is_so);
         let mut change = Change { nodes: self.nodes.clone(), encoding, ..Change::default() };
@@ -124,6 +132,11 @@ impl Proposal {
             change.hosts.insert(host.clone(), edit.wanted.clone());
             change.needed.extend(edit.env.clone());
         }
+        // Another host may have begun to read a node, or one below it, since it was chosen to be deleted.
+        let reads =
+            |host: &str, at: &str, path: &NodePath| !self.hosts.contains_key(host) && path.segments_below(at).is_some();
+        let is_read = |path: &NodePath| tree.hosts().any(|(host, at)| reads(host, at, path));
+        change.nodes.retain(|path, data| data.is_some() || !is_read(path));
         Ok(change)
     }
 }

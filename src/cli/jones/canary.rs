@@ -144,6 +144,7 @@ pub async fn canary(context: &mut Context, args: CanaryArgs) -> Result<Exit, Fat
         proposal.hosts.insert(host, HostEdit { base, wanted: Some(path.to_string()), env: Some(env) });
     }
     put(&mut proposal.nodes, &tree, &service.records(), record_of(service, &args.id), trial.write());
+    proposal.expected.insert(record_of(service, &args.id), None);
     let count = hosts_text(proposal.hosts.len());
     let (shown, changes) = (name(service, &trial.env), hunks(Some(&trial.base), Some(&trial.wanted)));
     print(&format!("{shown}: own configuration, for {count}\n{changes}"))?;
@@ -231,7 +232,10 @@ fn end(tree: &Tree, id: &Service) -> Proposal {
         };
         proposal.hosts.insert(host.to_owned(), HostEdit { base: Some(path.to_owned()), wanted, env: Some(env) });
     }
-    for root in [record_of(service, id), service.canary(id.as_str(), &Env::ROOT)] {
+    let record = record_of(service, id);
+    let data = tree.frozen.get(&record).map(|node| node.data.to_vec());
+    proposal.expected.insert(record.clone(), data);
+    for root in [record, service.canary(id.as_str(), &Env::ROOT)] {
         sweep(&mut proposal.nodes, tree, &root, &BTreeSet::new());
     }
     proposal

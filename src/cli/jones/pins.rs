@@ -115,9 +115,16 @@ pub async fn pin(context: &mut Context, args: PinArgs) -> Result<Exit, Fatal> {
     for host in args.hosts {
         let env = env_of(&tree, &host)?;
         let shown = name(service, &env);
-        let view = past.view(&env).map_err(|why| failed(format!("{shown} at r{}: {why}", args.rev)))?;
         let (pin, base) = (service.pin(args.rev, &env), path_of(&tree, &host));
-        put(&mut proposal.nodes, &tree, &service.path(), pin.clone(), json::bytes(&view));
+        let data = match tree.frozen.get(&pin).filter(|node| node.object.is_ok()) {
+            // Hosts read it already.
+            Some(node) => node.data.to_vec(),
+            None => {
+                let view = past.view(&env);
+                json::bytes(&view.map_err(|why| failed(format!("{shown} at r{}: {why}", args.rev)))?)
+            }
+        };
+        put(&mut proposal.nodes, &tree, &service.path(), pin.clone(), data);
         let record = service.records().child("pins").child(&host);
         let before = base.clone().unwrap_or_default().into_bytes();
         put(&mut proposal.nodes, &tree, &service.records(), record, before);

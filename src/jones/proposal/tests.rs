@@ -72,3 +72,41 @@ fn a_host_that_somebody_else_moved_is_a_conflict() {
         matches!(&moved, Refused::Changed(why) if why.contains("host h1: it was associated with /services/s/views"))
     );
 }
+
+#[test]
+fn a_node_that_another_host_reads_now_is_not_deleted() {
+    let mut nodes = Nodes::new(&[("", "{}"), ("eu", "{}")]);
+    let paths = ["/services/s/pins/r1", "/services/s/pins/r1/eu", "/services/s/pins/r2"];
+    paths.iter().for_each(|path| nodes.put(path, "{}"));
+    nodes.put("/services/s/nodemaps", &format!(r#"{{"h1": "{}"}}"#, paths[1]));
+    let edit = HostEdit { base: Some(paths[1].into()), wanted: None, env: None };
+    let unpin = Proposal {
+        hosts: [("h1".to_owned(), edit)].into_iter().collect(),
+        nodes: paths.iter().map(|path| (NodePath::parse(path).unwrap(), None)).collect(),
+        ..Proposal::default()
+    };
+    let deleted = |nodes: &Nodes| {
+        let change = unpin.rebase(&nodes.tree()).unwrap();
+        change.nodes.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(deleted(&nodes), paths);
+    // h2 is pinned meanwhile.
+    nodes.put("/services/s/nodemaps", &format!(r#"{{"h1": "{0}", "h2": "{0}"}}"#, paths[1]));
+    assert_eq!(deleted(&nodes), [paths[2]]);
+}
+
+#[test]
+fn a_node_that_is_not_as_it_was_read_is_a_conflict() {
+    let mut nodes = Nodes::new(&[("", "{}"), ("eu", "{}")]);
+    let path = NodePath::parse("/services/s/canary/c").unwrap();
+    let is_refused = |nodes: &Nodes, data: Option<&str>| {
+        let expected = [(path.clone(), data.map(|data| data.as_bytes().to_vec()))].into_iter().collect();
+        let refused = Proposal { expected, ..Proposal::default() }.rebase(&nodes.tree()).err();
+        let words = "/services/s/canary/c: it was changed by somebody else meanwhile";
+        refused.is_some_and(|refused| refused == Refused::Changed(words.to_owned()))
+    };
+    // A canary is begun once, and ends once.
+    assert_eq!([None, Some("{}")].map(|data| is_refused(&nodes, data)), [false, true]);
+    nodes.put(path.as_str(), "{}");
+    assert_eq!([None, Some("{}"), Some("[]")].map(|data| is_refused(&nodes, data)), [true, false, true]);
+}

@@ -31,7 +31,11 @@ fn a_pinned_host_keeps_its_revision_while_others_go_on() {
     // A host that was not listed is not listed again.
     scene.write(&["pin", "pycon", "h3", "--rev", "r1"]);
     assert_eq!(scene.ok(&["get", "pycon", "times", "--host", "h3"]), "0\n");
-    scene.write(&["unpin", "pycon", "h3"]);
+    // Another pin to the same revision leaves what h3 reads.
+    scene.client.put("/services/pycon/pins/r1", b"{\"times\": 7}");
+    scene.write(&["pin", "pycon", "h4", "--rev", "r1"]);
+    assert_eq!(scene.text("/services/pycon/pins/r1"), "{\"times\": 7}");
+    scene.write(&["unpin", "pycon", "h3", "h4"]);
     assert!(!scene.text("/services/pycon/nodemaps").contains("h3"));
     assert_eq!(scene.ok(&["check", "--all"]), "");
 }
