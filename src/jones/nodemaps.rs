@@ -1,6 +1,6 @@
 //! The data of `nodemaps`, which maps host names to paths, in the two encodings of Jones's versions.
 //!
-//! Jones up to 0.6, and the client 0.5.4 of the Python Package Index, the latest there, use lines: `h1 -> /services/S/views/a`.
+//! Jones up to 0.6, and the client 0.5.4 on `PyPI`, which is the latest there, use lines: `h1 -> /services/S/views/a`.
 //! Jones 1.0 writes JSON: `{"h1": "/services/S/views/a"}`. Each client reads only its own encoding.
 
 use std::collections::BTreeMap;
@@ -60,15 +60,18 @@ impl NodeMaps {
     pub fn write(&self, default: Encoding) -> Result<Vec<u8>, String> {
         match self.encoding.unwrap_or(default) {
             Encoding::Json => {
-                let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
-                let entries = self.hosts.iter().map(|(host, path)| format!("{}: {}", quoted(host), quoted(path)));
-                Ok(format!("{{{}}}", entries.collect::<Vec<_>>().join(", ")).into_bytes())
+                let entries = self.hosts.iter().map(|(host, path)| (host.clone(), path.as_str().into()));
+                Ok(super::json::bytes(&entries.collect()))
             }
             Encoding::Arrows => {
                 let lines: Vec<String> = self.hosts.iter().map(|(host, path)| format!("{host}{ARROW}{path}")).collect();
                 let data = lines.join("\n").into_bytes();
+                // Jones's clients refuse a line with two arrows.
+                let is_read = lines.iter().all(|line| line.matches(ARROW).count() == 1);
                 let is_same = Self::parse(&data).is_ok_and(|read| read.hosts == self.hosts);
-                is_same.then_some(data).ok_or_else(|| "a name or path does not fit `NAME -> PATH` lines".to_owned())
+                (is_same && is_read)
+                    .then_some(data)
+                    .ok_or_else(|| "a name or path does not fit `NAME -> PATH` lines".to_owned())
             }
         }
     }

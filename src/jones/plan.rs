@@ -7,10 +7,11 @@ use std::fmt::Write as _;
 use crate::model::node_path::NodePath;
 
 use super::entry::{Before, Entry, EnvChange};
-use super::json::{self, Object};
+use super::json::{self, Json, Object};
 use super::nodemaps::Encoding;
-use super::path::{Env, Kind};
+use super::path::{Env, Kind, Service};
 use super::proposal::{Change, Wanted};
+use super::records;
 use super::shape::check_shape;
 use super::tree::{Node, Tree, fold};
 use super::words::name;
@@ -86,6 +87,17 @@ impl Plan {
         let mut plan = Self { steps, confs, views, hosts, frozen: change.nodes.clone(), entry };
         plan.touch_frozen(tree, change);
         Ok(plan)
+    }
+
+    /// Each view that it writes, those of canaries included.
+    pub fn new_views(&self, service: &Service) -> Vec<(Env, Object)> {
+        let views = self.views.iter().filter_map(|diff| Some((diff.env.clone(), diff.after.clone()?)));
+        let canary = |(path, data): (&NodePath, &Option<Vec<u8>>)| match service.destination(path.as_str()).ok()?.kind {
+            // The nodes above it have no data.
+            Kind::Canary(_, env) => Some((env, Json::parse_object(data.as_ref()?).ok()?)),
+            _ => None,
+        };
+        views.chain(self.frozen.iter().filter_map(canary)).collect()
     }
 
     /// Leaves the former content out of the entry, because the whole is too large. The entries before have it.
@@ -313,7 +325,15 @@ impl<'a> Planner<'a> {
                 };
                 hosts.insert(host.clone(), (before, wanted.clone()));
             }
-            let data = maps.write(Encoding::Json).map_err(|why| format!("{path}: {why}"))?;
+            let kept = records::arrows(&tree.service);
+            let default = if tree.frozen.contains_key(&kept) { Encoding::Arrows } else { Encoding::Json };
+            let data = maps.write(default).map_err(|why| format!("{path}: {why}"))?;
+            match (maps.encoding.unwrap_or(default), tree.frozen.get(&kept)) {
+                // No lines are no data, which does not tell the encoding.
+                (Encoding::Arrows, None) if data.is_empty() => self.steps.push(Step::Create(kept, Vec::new())),
+                (Encoding::Json, Some(node)) => self.steps.push(Step::Delete(kept, node.stat.version)),
+                _ => {}
+            }
             self.steps.push(match node.stat {
                 Some(stat) => Step::Set(path, data, stat.version),
                 None => Step::Create(path, data),

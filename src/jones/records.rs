@@ -22,6 +22,11 @@ pub fn revision(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.parse().ok()
 }
 
+/// The node that exists if `nodemaps`, once it has no data, is to be written as lines again.
+pub fn arrows(service: &Service) -> NodePath {
+    service.records().child("arrows")
+}
+
 /// The node that exists while views are being written in parts.
 pub fn pending(service: &Service) -> NodePath {
     service.records().child("pending")

@@ -38,8 +38,11 @@ fn check_deletion(tree: &Tree, change: &Change, env: &Env) -> Result<(), String>
     if !children.is_empty() {
         return Err(format!("{shown} has environments below it: {}; delete them first", children.join(", ")));
     }
-    let (readers, frozen) = (tree.readers(env), tree.frozen_readers(env));
-    let names: Vec<&str> = readers.into_iter().chain(frozen).filter(|host| !change.hosts.contains_key(*host)).collect();
+    if let Err(why) = &tree.nodemaps {
+        return Err(format!("{shown}: hosts may read it: {} cannot be used: {why}", tree.service.nodemaps()));
+    }
+    let mut names = tree.all_readers(env);
+    names.retain(|host| !change.hosts.contains_key(*host));
     if !names.is_empty() {
         let (count, names) = (hosts(names.len()), listed(&names));
         return Err(format!("{shown} is read by {count}: {names}; dissociate them first"));

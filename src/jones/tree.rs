@@ -113,9 +113,12 @@ impl Tree {
         self.hosts_of(|kind| matches!(kind, Kind::View(of) if of == env))
     }
 
-    /// The hosts that read a pin or a canary of an environment.
-    pub fn frozen_readers(&self, env: &Env) -> Vec<&str> {
-        self.hosts_of(|kind| matches!(kind, Kind::Pin(_, of) | Kind::Canary(_, of) if of == env))
+    /// The hosts that read an environment in any way: its view, its own configuration, a pin or a canary.
+    pub fn all_readers(&self, env: &Env) -> Vec<&str> {
+        self.hosts_of(|kind| match kind {
+            Kind::View(of) | Kind::Conf(of) | Kind::Pin(_, of) | Kind::Canary(_, of) => of == env,
+            Kind::Other => false,
+        })
     }
 
     fn hosts_of(&self, wanted: impl Fn(&Kind) -> bool) -> Vec<&str> {

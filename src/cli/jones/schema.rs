@@ -19,10 +19,9 @@ pub fn check(file: &Path, tree: &Tree, plan: &Plan) -> Result<(), Fatal> {
     let mut schemas = Schemas::new();
     let compiled = Compiler::new().compile(&file.to_string_lossy(), &mut schemas);
     let schema = compiled.map_err(|why| Fatal::new(Exit::Config, format!("{shown} cannot be used: {why:#}")))?;
-    for diff in &plan.views {
-        let Some(view) = &diff.after else { continue };
-        let env = name(&tree.service, &diff.env);
-        let value = serde_json::from_slice(&json::bytes(view));
+    for (env, view) in plan.new_views(&tree.service) {
+        let env = name(&tree.service, &env);
+        let value = serde_json::from_slice(&json::bytes(&view));
         let value: serde_json::Value = value.map_err(|why| Fatal::new(Exit::Failed, format!("{env}: {why}")))?;
         schemas.validate(&value, schema).map_err(|why| {
             // The first line names the schema.

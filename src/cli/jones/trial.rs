@@ -51,13 +51,12 @@ pub async fn check_views(check: &JonesCheck, tree: &Tree, plan: &Plan) -> Result
         schema::check(schema, tree, plan)?;
     }
     let Some(cmd) = &check.cmd else { return Ok(()) };
-    for diff in &plan.views {
-        let Some(view) = &diff.after else { continue };
-        let shown = name(&tree.service, &diff.env);
+    for (env, view) in plan.new_views(&tree.service) {
+        let shown = name(&tree.service, &env);
         let failed = |why: String| Fatal::new(Exit::Failed, format!("{shown}: {why}; nothing was written"));
         let file = tempfile::Builder::new().prefix("rosterd-view-").suffix(".json").tempfile();
         let file = file.map_err(|why| failed(format!("cannot create a file for the check: {why}")))?;
-        let written = std::fs::write(file.path(), json::bytes(view));
+        let written = std::fs::write(file.path(), json::bytes(&view));
         written.map_err(|why| failed(format!("cannot write {}: {why}", file.path().display())))?;
         let src = file.path().to_string_lossy().into_owned();
         let command = cmd.fill(&|placeholder| match placeholder {

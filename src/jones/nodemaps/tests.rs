@@ -44,20 +44,30 @@ fn what_is_in_neither_encoding_is_an_error() {
 
 #[test]
 fn each_encoding_is_written_as_it_is_read() {
-    for data in [r#"{"h1": "/services/s/views/a", "h2": "/x\"\n"}"#, "{}", "h1 -> /services/s/views/a\nh2 -> /b -> c"] {
+    for data in [r#"{"h1": "/services/s/views/a", "h2": "/x\"\n"}"#, "{}", "h1 -> /services/s/views/a\nh2 -> /b"] {
         let read = parse(data).unwrap();
         for default in [Encoding::Json, Encoding::Arrows] {
             assert_eq!(read.write(default).unwrap(), data.as_bytes());
         }
     }
+    // As Python escapes.
+    let umlaut = NodeMaps { encoding: None, hosts: hosts(&[("h\u{e9}", "/x")]) };
+    assert_eq!(umlaut.write(Encoding::Json), Ok(br#"{"h\u00e9": "/x"}"#.to_vec()));
     let none = NodeMaps::default();
     assert_eq!((none.write(Encoding::Json), none.write(Encoding::Arrows)), (Ok(b"{}".to_vec()), Ok(Vec::new())));
 }
 
 #[test]
 fn a_name_that_lines_cannot_hold_is_refused_and_not_changed() {
-    for (host, path) in [("a -> b", "/x"), ("a\nb", "/x"), (" a", "/x"), ("a", "/x\nb -> /y"), ("", "/x"), ("{a", "/x")]
-    {
+    for (host, path) in [
+        ("a -> b", "/x"),
+        ("a\nb", "/x"),
+        (" a", "/x"),
+        ("a", "/x\nb -> /y"),
+        ("a", "/b -> c"),
+        ("", "/x"),
+        ("{a", "/x"),
+    ] {
         let with = |encoding| NodeMaps { encoding: Some(encoding), hosts: hosts(&[(host, path)]) };
         assert!(with(Encoding::Arrows).write(Encoding::Arrows).is_err(), "{host:?} {path:?}");
         let data = with(Encoding::Json).write(Encoding::Json).unwrap();

@@ -163,6 +163,14 @@ fn what_a_rule_forbids_is_refused_with_the_way_out() {
         let why = planned(&nodes, &proposal).unwrap_err();
         assert!(why.contains(words), "{why}");
     }
+    for (maps, words) in [
+        ("h9 -> /services/s/conf/us", "s/us is read by 1 host: h9; dissociate them first"),
+        ("garbage", "s/us: hosts may read it: /services/s/nodemaps cannot be used: "),
+    ] {
+        nodes.put("/services/s/nodemaps", maps);
+        let why = planned(&nodes, &set("us", Some("{}"), None)).unwrap_err();
+        assert!(why.contains(words), "{why}");
+    }
     nodes.put("/services/s/conf", r#"{"a": Infinity}"#);
     let why = planned(&nodes, &set("eu", Some(r#"{"b": 2}"#), Some("{}"))).unwrap_err();
     assert!(why.contains("/services/s/conf is not a valid configuration: Infinity is not a finite"), "{why}");

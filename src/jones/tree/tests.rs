@@ -128,7 +128,7 @@ fn hosts_are_known_by_what_they_read() {
     let tree = nodes.tree();
     assert_eq!(tree.readers(&env("eu")), ["h1"]);
     assert_eq!(tree.readers(&Env::ROOT), ["h2"]);
-    assert_eq!(tree.frozen_readers(&env("eu")), ["h3"]);
+    assert_eq!(tree.all_readers(&env("eu")), ["h1", "h3"]);
     assert_eq!(tree.destination("h9").unwrap().path.as_str(), "/services/s/conf");
     assert!(tree.destination("h4").unwrap_err().contains("outside of its service"));
 }

@@ -57,6 +57,11 @@ fn arrows_stay_arrows_until_json_is_asked_for() {
     client.uses(r#"{"locale": "fr", "times": 0}"#);
     scene.write(&["dissociate", "pycon", "h1"]);
     assert_eq!(scene.text("/services/pycon/nodemaps"), "h2 -> /services/pycon/views/parent");
+    // No lines are no data, and lines come back.
+    scene.write(&["dissociate", "pycon", "h2"]);
+    assert_eq!(scene.text("/services/pycon/nodemaps"), "");
+    scene.write(&["associate", "pycon/parent", "h2"]);
+    assert_eq!(scene.text("/services/pycon/nodemaps"), "h2 -> /services/pycon/views/parent");
     scene.write(&["associate", "pycon", "h2", "--nodemaps", "json"]);
     assert_eq!(scene.text("/services/pycon/nodemaps"), r#"{"h2": "/services/pycon/views"}"#);
 }

@@ -96,6 +96,8 @@ fn a_view_is_refused_by_the_schema_of_its_service() {
     scene.configure("", "[jones.check.\"pycon\"]\nschema = \"pycon.schema.json\"\n");
     let stderr = scene.refused(&["set", "pycon/parent", "times=\"many\"", "-y"], 1);
     assert!(stderr.contains("pycon/parent: the view does not match") && stderr.contains("'/times'"), "{stderr}");
+    let stderr = scene.refused(&["canary", "pycon/parent", "h1", "--set", "times=\"many\"", "-y"], 1);
+    assert!(stderr.contains("pycon/parent/child1: the view does not match"), "{stderr}");
     // The own configuration has no locale, but its view does.
     scene.write(&["set", "pycon/parent", "times=10"]);
     let stderr = scene.refused(&["set", "pycon", "--unset", "locale", "-y"], 1);
