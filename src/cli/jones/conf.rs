@@ -222,8 +222,11 @@ pub async fn edit(context: &mut Context, args: EditArgs) -> Result<Exit, Fatal> 
     let file = file.map_err(|why| failed(format!("cannot create a file for the editor: {why}")))?;
     fs::write(file.path(), &before).map_err(|why| failed(format!("cannot write {}: {why}", file.path().display())))?;
     let (text, wanted) = loop {
-        run_editor(file.path()).await?;
-        let text = fs::read_to_string(file.path()).map_err(|why| failed(why.to_string()))?;
+        let text = match edited(file.path()).await {
+            Ok(text) => text,
+            Err(why) if fs::read(file.path()).is_ok_and(|now| now == before.as_bytes()) => return Err(why),
+            Err(why) => return Err(keep(file, &why)),
+        };
         match Json::parse_object(text.as_bytes()) {
             Ok(wanted) => break (text, wanted),
             Err(why) => {
@@ -243,6 +246,12 @@ pub async fn edit(context: &mut Context, args: EditArgs) -> Result<Exit, Fatal> 
         Err(why) => Err(keep(file, &why)),
         Ok(exit) => Ok(exit),
     }
+}
+
+/// Runs the editor, and reads the text.
+async fn edited(file: &Path) -> Result<String, Fatal> {
+    run_editor(file).await?;
+    fs::read_to_string(file).map_err(|why| Fatal::new(Exit::Failed, format!("{}: {why}", file.display())))
 }
 
 /// Keeps the text of a person whose change was not written.

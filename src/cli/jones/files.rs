@@ -10,7 +10,7 @@ use clap::Args;
 use crate::cli::agent_commands::print;
 use crate::error::{Exit, Fatal};
 use crate::jones::json::{Json, Object};
-use crate::jones::path::{Env, Service};
+use crate::jones::path::{Env, Kind, Service};
 use crate::jones::proposal::{ConfEdit, HostEdit, Proposal};
 use crate::jones::records;
 use crate::jones::tree::Tree;
@@ -25,6 +25,9 @@ const CONF: &str = "conf.json";
 
 /// The file with the associations, in the directory of the service.
 const HOSTS: &str = "hosts.json";
+
+/// Why a link is refused: the files may come from anywhere.
+const LINK: &str = "it is a link, which is not followed";
 
 /// The command line of `export`.
 #[derive(Debug, Args)]
@@ -85,16 +88,20 @@ pub async fn export(context: &mut Context, args: ExportArgs) -> Result<Exit, Fat
             continue;
         }
         let directory = output.join(service.as_str());
-        for (env, conf) in confs {
-            write(&directory.join(env).join(CONF), &(conf.pretty() + "\n"))?;
+        // The names are those of a server.
+        for (env, conf) in &confs {
+            Env::parse(env)
+                .map_err(|why| Fatal::new(Exit::Failed, format!("{service}: environment {env:?}: {why}")))?;
+            write(&output, &directory.join(env).join(CONF), &(conf.pretty() + "\n"))?;
         }
-        write(&directory.join(HOSTS), &(Json::Object(hosts).pretty() + "\n"))?;
+        remove_deleted(&directory, &Env::ROOT, &confs)?;
+        write(&output, &directory.join(HOSTS), &(Json::Object(hosts).pretty() + "\n"))?;
         if args.history {
             for (revision, recorded) in context.store.history(&service).await? {
                 let Ok(entry) = recorded.entry else { continue };
                 let name = records::entry(&service, revision).name().to_owned() + ".json";
                 let text = String::from_utf8_lossy(&entry.write()).into_owned() + "\n";
-                write(&directory.join("history").join(name), &text)?;
+                write(&output, &directory.join("history").join(name), &text)?;
             }
         }
     }
@@ -104,10 +111,27 @@ pub async fn export(context: &mut Context, args: ExportArgs) -> Result<Exit, Fat
     Ok(Exit::Done)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Fatal> {
+/// Writes a file within a directory, and through no link there.
+fn write(output: &Path, path: &Path, text: &str) -> Result<(), Fatal> {
+    let mut within = path.ancestors().take_while(|above| *above != output);
+    if let Some(link) = within.find(|above| above.is_symlink()) {
+        return Err(failed(link, LINK));
+    }
     let directory = path.parent().unwrap_or(Path::new("."));
     let written = fs::create_dir_all(directory).and_then(|()| fs::write(path, text));
     written.map_err(|why| failed(path, why))
+}
+
+/// Removes the configurations of environments that are no longer there.
+fn remove_deleted(directory: &Path, env: &Env, confs: &Object) -> Result<(), Fatal> {
+    for (name, below) in directories(directory)? {
+        remove_deleted(&below, &env.child(&name), confs)?;
+    }
+    let conf = directory.join(CONF);
+    if !confs.contains_key(&env.to_string()) && conf.exists() {
+        fs::remove_file(&conf).map_err(|why| failed(&conf, why))?;
+    }
+    Ok(())
 }
 
 /// Runs `import`.
@@ -115,6 +139,9 @@ pub async fn import(context: &mut Context, args: ImportArgs) -> Result<Exit, Fat
     let services = if args.input == Path::new("-") { from_document()? } else { from_directory(&args.input)? };
     if services.is_empty() {
         return Err(failed(&args.input, "it has no service: an export has DIR/SERVICE/conf.json"));
+    }
+    for (service, files) in &services {
+        associations(&context.store.any_tree(service).await?, files)?;
     }
     let mut exit = Exit::Done;
     for (service, files) in services {
@@ -127,28 +154,53 @@ pub async fn import(context: &mut Context, args: ImportArgs) -> Result<Exit, Fat
             context.store.init(&service, None, entry("import", &args.write)).await?;
             tree = context.store.tree(&service).await?;
         }
-        let proposal = proposal(&tree, &files);
+        let proposal = proposal(&tree, &files)?;
         exit = exit.worse(context.submit(tree, proposal, "import", &args.write).await?);
     }
     Ok(exit)
 }
 
-fn proposal(tree: &Tree, files: &Files) -> Proposal {
-    let mut proposal = Proposal::default();
+/// The associations of the files.
+///
+/// # Errors
+/// One is neither with an environment of the service nor with a node that holds a view, and is not there already.
+fn associations(tree: &Tree, files: &Files) -> Result<BTreeMap<String, HostEdit>, Fatal> {
+    let service = &tree.service;
+    let exists = |env: &Env| tree.envs.contains_key(env) || files.confs.contains_key(env);
+    let edit = |(host, path): (&String, &String)| {
+        let wrong = |why: String| {
+            let text = format!("{service}: host {host} would be associated with {why}; nothing was written");
+            Fatal::new(Exit::Failed, text)
+        };
+        let base = path_of(tree, host);
+        let env = if base.as_ref() == Some(path) {
+            None
+        } else {
+            let found = service.destination(path).map_err(wrong)?;
+            let is_frozen = tree.frozen.get(&found.path).is_some_and(|node| node.object.is_ok());
+            match found.kind {
+                Kind::View(env) | Kind::Conf(env) if exists(&env) => Some(env),
+                _ if is_frozen => None,
+                _ => return Err(wrong(format!("{path}, which is no environment, pin or canary of the service"))),
+            }
+        };
+        Ok((host.clone(), HostEdit { base, wanted: Some(path.clone()), env }))
+    };
+    files.hosts.iter().map(edit).collect()
+}
+
+fn proposal(tree: &Tree, files: &Files) -> Result<Proposal, Fatal> {
+    let mut proposal = Proposal { hosts: associations(tree, files)?, ..Proposal::default() };
     for (env, conf) in &files.confs {
         let base = tree.envs.get(env).map(|nodes| nodes.conf.object.clone().unwrap_or_default());
         proposal.confs.insert(env.clone(), ConfEdit { base, wanted: Some(conf.clone()), version: None });
-    }
-    for (host, path) in &files.hosts {
-        let edit = HostEdit { base: path_of(tree, host), wanted: Some(path.clone()), env: None };
-        proposal.hosts.insert(host.clone(), edit);
     }
     let others: Vec<String> =
         tree.envs.keys().filter(|env| !files.confs.contains_key(env)).map(|env| name(&tree.service, env)).collect();
     if !others.is_empty() {
         say(&format!("left as they are, because the import does not have them: {}", listed(&others)));
     }
-    proposal
+    Ok(proposal)
 }
 
 fn from_document() -> Result<BTreeMap<Service, Files>, Fatal> {
@@ -199,11 +251,13 @@ fn from_directory(root: &Path) -> Result<BTreeMap<Service, Files>, Fatal> {
 }
 
 fn collect(directory: &Path, env: &Env, files: &mut Files) -> Result<(), Fatal> {
+    // Lists them first, which refuses links.
+    let all = directories(directory)?;
     let conf = directory.join(CONF);
     if conf.exists() {
         files.confs.insert(env.clone(), object(&conf)?);
     }
-    for (name, below) in directories(directory)? {
+    for (name, below) in all {
         if env.is_root() && name == "history" && !below.join(CONF).exists() {
             continue;
         }
@@ -219,10 +273,20 @@ fn object(path: &Path) -> Result<Object, Fatal> {
 }
 
 /// The directories in a directory, by name.
+///
+/// # Errors
+/// It has a link, which is not followed, or cannot be read.
 fn directories(path: &Path) -> Result<BTreeMap<String, PathBuf>, Fatal> {
     let entries = fs::read_dir(path).map_err(|why| failed(path, why))?;
     let mut found = BTreeMap::new();
-    for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
+    for entry in entries.flatten() {
+        let kind = entry.file_type().map_err(|why| failed(&entry.path(), why))?;
+        if kind.is_symlink() {
+            return Err(failed(&entry.path(), LINK));
+        }
+        if !kind.is_dir() {
+            continue;
+        }
         let name = entry.file_name().into_string().map_err(|_| failed(&entry.path(), "the name is not UTF-8"))?;
         found.insert(name, entry.path());
     }

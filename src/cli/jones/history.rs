@@ -91,11 +91,12 @@ pub fn outside(tree: &Tree, history: &BTreeMap<u64, Recorded>) -> Vec<Outside> {
     let mut found = Vec::new();
     for (env, nodes) in &tree.envs {
         let zxid = nodes.conf.stat.mzxid;
-        let is_recorded = history.values().any(|recorded| recorded.stat.czxid == zxid);
         let change = |recorded: &Recorded| {
             recorded.entry.as_ref().ok()?.changes.iter().find(|change| change.env == *env).cloned()
         };
         let newest = history.values().rev().find_map(|recorded| Some((recorded.stat.czxid, change(recorded)?)));
+        // A new environment writes its parent again, as it is.
+        let is_recorded = newest.is_none() && history.values().any(|recorded| recorded.stat.czxid == zxid);
         let since = newest.as_ref().map_or(oldest, |(czxid, _)| *czxid);
         let recorded = newest.and_then(|(_, change)| change.after);
         let is_same = recorded.is_some() && recorded.as_ref() == nodes.conf.object.as_ref().ok();

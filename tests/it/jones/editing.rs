@@ -1,7 +1,7 @@
 //! The commands that read and write a service, on a service that only rosterd writes.
 
 use std::fs::{Permissions, set_permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use super::Scene;
 
@@ -193,6 +193,65 @@ fn an_export_is_imported_elsewhere_and_has_the_same_bytes() {
     }
     assert!(other.jones(&["import", &tree, "-y"]).expect(0).stderr().contains("nothing to change"));
     assert_eq!(other.ok(&["check", "--all"]), "");
+}
+
+#[test]
+fn an_import_refuses_associations_that_lead_nowhere_and_links() {
+    let scene = Scene::pycon();
+    scene.ok(&["export", "pycon", "out"]);
+    scene.write(&["create", "pycon/gone"]);
+    scene.ok(&["export", "pycon", "out"]);
+    scene.write(&["delete", "pycon/gone"]);
+    scene.ok(&["export", "pycon", "out"]);
+    assert!(!scene.site.path("out/pycon/gone/conf.json").exists(), "the environment was deleted meanwhile");
+    let (out, other) = (scene.site.path("out").to_string_lossy().into_owned(), Scene::new());
+    for path in ["/services/pycon/views/nowhere", "/services/other/views", "/services/pycon/pins/r1", "x"] {
+        scene.site.file("out/pycon/hosts.json", &format!("{{\"h2\": \"{path}\"}}"));
+        for scene in [&scene, &other] {
+            let stderr = scene.refused(&["import", &out, "-y"], 1);
+            assert!(stderr.contains("pycon: host h2 would be associated with"), "{path}: {stderr}");
+        }
+    }
+    scene.site.file("out/pycon/hosts.json", "{}");
+    symlink(scene.site.path("out/pycon/parent"), scene.site.path("out/pycon/link")).unwrap();
+    for args in [&["import", "out", "-y"][..], &["export", "pycon", "out"]] {
+        let stderr = scene.refused(args, 1);
+        assert!(stderr.contains("out/pycon/link: it is a link"), "{stderr}");
+    }
+    std::fs::remove_file(scene.site.path("out/pycon/link")).unwrap();
+    std::fs::rename(scene.site.path("out/pycon/parent"), scene.site.path("elsewhere")).unwrap();
+    symlink(scene.site.path("elsewhere"), scene.site.path("out/pycon/parent")).unwrap();
+    scene.write(&["set", "pycon/parent", "n=1"]);
+    let stderr = scene.refused(&["export", "pycon", "out"], 1);
+    assert!(stderr.contains("out/pycon/parent: it is a link"), "{stderr}");
+    assert_eq!(scene.site.read("elsewhere/conf.json"), "{}\n", "nothing was written through it");
+}
+
+#[test]
+fn an_edit_outside_of_the_history_stays_visible_after_a_child_was_created() {
+    let scene = Scene::pycon();
+    scene.client.put("/services/pycon/conf/parent", b"{\"x\": 1}");
+    let is_shown = || scene.ok(&["history", "pycon"]).contains("pycon/parent: changed outside of the history");
+    assert!(is_shown());
+    scene.write(&["create", "pycon/parent/child2"]);
+    assert!(is_shown());
+    scene.write(&["adopt", "pycon"]);
+    assert!(!is_shown());
+}
+
+#[test]
+fn a_text_that_cannot_be_used_is_kept() {
+    let scene = Scene::pycon();
+    let editors = [("printf lost >\"$1\"; exit 1", "lost".as_bytes()), ("printf '\\377' >\"$1\"", &b"\xff"[..])];
+    for (script, text) in editors {
+        scene.site.file("editor", script);
+        let editor = format!("sh {}", scene.site.path("editor").display());
+        let ended = scene.site.run_with_env(&[("VISUAL", &*editor)], &["jones", "edit", "pycon", "-y"]);
+        let stderr = ended.expect(1).stderr();
+        let (_, kept) = stderr.trim_end().rsplit_once("your text is kept in ").expect("the file");
+        assert_eq!(std::fs::read(kept).unwrap(), text);
+        std::fs::remove_file(kept).unwrap();
+    }
 }
 
 #[test]
