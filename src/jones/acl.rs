@@ -24,6 +24,16 @@ fn anyone(perms: i32) -> Acl {
     Acl { perms, scheme: "world".into(), id: "anyone".to_owned() }
 }
 
+/// Whether somebody may write.
+pub fn is_writable(acl: &[Acl]) -> bool {
+    acl.iter().any(|entry| entry.perms & PERMS_WRITE != 0)
+}
+
+/// Whether the history with this list has an auditor.
+pub fn is_audited(history: &[Acl]) -> bool {
+    !is_open(history) && history.iter().any(|entry| entry.perms & PERMS_DELETE != 0)
+}
+
 /// Whether everybody may write.
 fn is_open(acl: &[Acl]) -> bool {
     acl.iter().any(|entry| entry.scheme == "world" && entry.perms & PERMS_WRITE != 0)
@@ -60,8 +70,7 @@ pub fn extended_history(history: &[Acl], granted: &[Acl]) -> Vec<Acl> {
     if is_open(history) {
         return history.to_vec();
     }
-    let is_audited = history.iter().any(|entry| entry.perms & PERMS_DELETE != 0);
-    extended(history, &writers(granted, is_audited))
+    extended(history, &writers(granted, is_audited(history)))
 }
 
 /// The list of an entry in a history with this list: nobody may change it.

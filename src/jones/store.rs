@@ -94,6 +94,19 @@ impl Store {
         }
     }
 
+    /// Sends a transaction once. The inner error: the connection was lost, and the caller records that.
+    ///
+    /// # Errors
+    /// If the ensemble does not answer, the error says that it may have been written.
+    async fn transact<T>(
+        &mut self,
+        work: impl AsyncFn(&Connection) -> Result<T, Stop>,
+    ) -> Result<Result<T, ConnectionLost>, Fatal> {
+        // Without a connection nothing is sent.
+        self.session.connection().await?;
+        self.call_once(work).await.map_err(unknown)
+    }
+
     /// The same once. The inner error: the connection was lost, and the caller records that.
     async fn call_once<T>(
         &mut self,
@@ -105,6 +118,14 @@ impl Store {
             Err(Stop::Lost(lost)) => Ok(Err(lost)),
             Err(Stop::Fatal(fatal)) => Err(fatal),
         }
+    }
+}
+
+/// The same error, of one who may have written.
+fn unknown(fatal: Fatal) -> Fatal {
+    match fatal.exit {
+        Exit::Unreached => Fatal::new(Exit::Unreached, format!("{fatal}; whether the change was written is not known")),
+        _ => fatal,
     }
 }
 

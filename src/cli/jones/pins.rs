@@ -116,13 +116,12 @@ pub async fn pin(context: &mut Context, args: PinArgs) -> Result<Exit, Fatal> {
         let env = env_of(&tree, &host)?;
         let shown = name(service, &env);
         let (pin, base) = (service.pin(args.rev, &env), path_of(&tree, &host));
-        let data = match tree.frozen.get(&pin).filter(|node| node.object.is_ok()) {
+        let data = if let Some(node) = tree.frozen.get(&pin).filter(|node| node.object.is_ok()) {
             // Hosts read it already.
-            Some(node) => node.data.to_vec(),
-            None => {
-                let view = past.view(&env);
-                json::bytes(&view.map_err(|why| failed(format!("{shown} at r{}: {why}", args.rev)))?)
-            }
+            node.data.to_vec()
+        } else {
+            let view = past.view(&env);
+            json::bytes(&view.map_err(|why| failed(format!("{shown} at r{}: {why}", args.rev)))?)
         };
         put(&mut proposal.nodes, &tree, &service.path(), pin.clone(), data);
         let record = service.records().child("pins").child(&host);

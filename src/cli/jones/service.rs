@@ -109,6 +109,11 @@ pub async fn adopt(context: &mut Context, args: AdoptArgs) -> Result<Exit, Fatal
         let (op, envs) = if history.is_empty() {
             ("adopt", tree.envs.keys().cloned().collect())
         } else {
+            if let Some(auditor) = context.store.auditor.clone()
+                && !context.store.is_audited(&service).await?
+            {
+                set_auditor(context, &service, &auditor, &args.write).await?;
+            }
             ("outside", outside(&tree, &history).into_iter().map(|found| found.env).collect::<Vec<_>>())
         };
         if envs.is_empty() {
@@ -130,6 +135,25 @@ pub async fn adopt(context: &mut Context, args: AdoptArgs) -> Result<Exit, Fatal
         }
     }
     Ok(Exit::Done)
+}
+
+async fn set_auditor(
+    context: &mut Context,
+    service: &Service,
+    auditor: &Acl,
+    options: &WriteOptions,
+) -> Result<(), Fatal> {
+    let what = format!("make {}:{} the auditor of the history", auditor.scheme, auditor.id);
+    if options.dry_run {
+        say(&format!("{service}: would {what}"));
+        return Ok(());
+    }
+    if !options.yes && !ask(&format!("{service}: {what}?")).await? {
+        return Err(Fatal::new(Exit::Failed, "nothing was written"));
+    }
+    context.store.set_auditor(service, auditor).await?;
+    say(&format!("{service}: done: {what}"));
+    Ok(())
 }
 
 /// Environments in groups that fit in an entry.

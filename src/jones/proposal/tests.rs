@@ -77,7 +77,9 @@ fn a_host_that_somebody_else_moved_is_a_conflict() {
 fn a_node_that_another_host_reads_now_is_not_deleted() {
     let mut nodes = Nodes::new(&[("", "{}"), ("eu", "{}")]);
     let paths = ["/services/s/pins/r1", "/services/s/pins/r1/eu", "/services/s/pins/r2"];
-    paths.iter().for_each(|path| nodes.put(path, "{}"));
+    for path in paths {
+        nodes.put(path, "{}");
+    }
     nodes.put("/services/s/nodemaps", &format!(r#"{{"h1": "{}"}}"#, paths[1]));
     let edit = HostEdit { base: Some(paths[1].into()), wanted: None, env: None };
     let unpin = Proposal {

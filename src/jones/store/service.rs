@@ -26,7 +26,7 @@ impl Store {
         let auditor = self.auditor.clone();
         let change = EnvChange { env: Env::ROOT, before: None, after: Some(Object::new()) };
         let entry = Entry { changes: vec![change], ..entry };
-        let done = self.call_once(async |connection| {
+        let done = self.transact(async |connection| {
             let list = prepare(connection, service, list, auditor.as_ref()).await?;
             let mut steps = Vec::new();
             let nodes: [(NodePath, &[u8]); 4] = [
@@ -86,11 +86,13 @@ impl Store {
         }
         let below = tree.frozen.iter().rev().filter(|(path, _)| service.path().segments_below(path.as_str()).is_some());
         steps.extend(below.map(|(path, node)| Step::Delete(path.clone(), node.stat.version)));
+        let arrows = records::arrows(service);
+        steps.extend(tree.frozen.get(&arrows).map(|node| Step::Delete(arrows, node.stat.version)));
         steps.push(Step::Delete(service.path(), -1));
         let change = EnvChange { env: Env::ROOT, before, after: None };
         steps.push(Step::Record(Entry { changes: vec![change], ..entry }.write()));
         let auditor = self.auditor.clone();
-        let done = self.call_once(async |connection| {
+        let done = self.transact(async |connection| {
             let list = super::transaction::ensure_history(connection, service, auditor.as_ref()).await?;
             send_with(connection, service, &steps, &Lists { create: BTreeMap::new(), default: &list }).await
         });
@@ -141,7 +143,7 @@ impl Store {
         let mut steps = checks.to_vec();
         steps.push(Step::Record(entry.write()));
         let auditor = self.auditor.clone();
-        let done = self.call_once(async |connection| {
+        let done = self.transact(async |connection| {
             let list = super::transaction::ensure_history(connection, service, auditor.as_ref()).await?;
             send_with(connection, service, &steps, &Lists { create: BTreeMap::new(), default: &list }).await
         });
@@ -209,7 +211,16 @@ impl Store {
         Ok(())
     }
 
-    /// Names who may prune the history of a service. Its writers can then add to it, but not change it.
+    /// Whether the history of a service has an auditor.
+    ///
+    /// # Errors
+    /// Its list cannot be read, or the ensemble is not reached.
+    pub async fn is_audited(&mut self, service: &Service) -> Result<bool, Fatal> {
+        Ok(self.list(&records::history(service)).await?.is_some_and(|list| acl::is_audited(&list)))
+    }
+
+    /// Names who may prune the history of a service. Its writers can then add to it, but not change it: neither the
+    /// directory, nor the entries that it has.
     ///
     /// # Errors
     /// There is no such service, a list is masked or cannot be set.
@@ -222,7 +233,15 @@ impl Store {
         }
         self.call(async |connection| super::transaction::ensure_history(connection, service, Some(auditor)).await)
             .await?;
-        self.set_list(&records::history(service), &acl::history(&list, Some(auditor))).await
+        let list = acl::history(&list, Some(auditor));
+        self.set_list(&records::history(service), &list).await?;
+        let revisions = self.call(async |connection| super::history::revisions(connection, service).await).await?;
+        for path in revisions.into_iter().map(|revision| records::entry(service, revision)) {
+            if self.list(&path).await?.is_some_and(|old| acl::is_writable(&old)) {
+                self.set_list(&path, &acl::entry(&list)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The access control list of a node; `None` if there is no such node.

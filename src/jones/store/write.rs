@@ -17,7 +17,7 @@ use crate::zk::{Acl, Connection, ConnectionLost, PERMS_ALL, ServerError};
 
 use super::history;
 use super::transaction::{Lists, Sent, ensure_history, operations, send};
-use super::{CHANGED, Stop, Store};
+use super::{CHANGED, Stop, Store, unknown};
 
 /// The longest pause before a transaction is tried again. It is random, so that writers do not meet again.
 const MAX_PAUSE: Duration = Duration::from_millis(250);
@@ -64,7 +64,7 @@ impl Store {
     ///
     /// # Errors
     /// A rule or the reviewer refuses it, somebody else has changed the same, it is too large, or the ensemble is not
-    /// reached. Nothing was written.
+    /// reached. Nothing was written, unless the error says that this is not known.
     pub async fn publish(
         &mut self,
         mut tree: Tree,
@@ -93,7 +93,7 @@ impl Store {
             if tree.frozen.contains_key(&records::pending(&service)) {
                 // Its views are those of somebody else's change.
                 self.finish_pending(&service).await?;
-                tree = self.again(&service).await?;
+                tree = self.tree(&service).await?;
                 continue;
             }
             self.fit(&service, &mut plan, publication.staged).await?;
@@ -114,22 +114,12 @@ impl Store {
             }
             attempts += 1;
             sleep(MAX_PAUSE.min(Duration::from_millis(10 << attempts.min(5))).mul_f64(fastrand::f64())).await;
-            tree = self.again(&service).await?;
-            if may_be_done && let Some(revision) = self.find(&service, &publication.entry.id).await? {
+            tree = self.tree(&service).await.map_err(|why| if may_be_done { unknown(why) } else { why })?;
+            if may_be_done && let Some(revision) = self.find(&service, &publication.entry.id).await.map_err(unknown)? {
                 self.follow_up(&service, &plan, revision).await?;
                 return Ok(Published::Done { revision, zxid: None });
             }
         }
-    }
-
-    /// Reads the service again after a race.
-    async fn again(&mut self, service: &Service) -> Result<Tree, Fatal> {
-        self.tree(service).await.map_err(|fatal| match fatal.exit {
-            Exit::Unreached => {
-                Fatal::new(Exit::Unreached, format!("{fatal}; whether the change was written is not known"))
-            }
-            _ => fatal,
-        })
     }
 
     /// The entry with this id.
@@ -191,7 +181,7 @@ impl Store {
     /// Sends the transaction.
     async fn send(&mut self, tree: &Tree, plan: &Plan) -> Result<Result<Sent, ConnectionLost>, Fatal> {
         let auditor = self.auditor.clone();
-        self.call_once(async |connection| {
+        self.transact(async |connection| {
             let entry_acl = ensure_history(connection, &tree.service, auditor.as_ref()).await?;
             send(connection, &tree.service, &plan.steps, &entry_acl).await
         })

@@ -55,6 +55,23 @@ fn a_writer_adds_to_the_history_and_cannot_change_it() {
 }
 
 #[test]
+fn an_auditor_closes_the_entries_that_are_there() {
+    let scene = Scene::pycon();
+    let entry = "/rosterd/jones/pycon/history/r-0000000000";
+    let auditor = format!("digest:{}", id("auditor:secret"));
+    let stderr = scene.refused(&["adopt", "pycon", "--auditor", &auditor, "--dry-run"], 0);
+    assert!(stderr.contains("would make digest:auditor:"), "{stderr}");
+    for _ in 0..2 {
+        scene.write(&["adopt", "pycon", "--auditor", &auditor]);
+    }
+    scene.client.run(move |client: Client| async move {
+        assert!(matches!(client.set_data(entry, b"{}", None).await, Err(Error::NoAuth)));
+        assert!(matches!(client.delete(entry, None).await, Err(Error::NoAuth)));
+    });
+    scene.write(&["set", "pycon", "a=1"]);
+}
+
+#[test]
 fn a_masked_list_is_refused_and_never_copied() {
     let scene = Scene::new();
     scene.authenticate("admin:secret");
