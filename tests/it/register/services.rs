@@ -136,7 +136,8 @@ fn two_hundred_services_are_up_at_once_in_one_session() {
     assert!(up < UP, "{up:?}");
     // Within the timeout, and what a busy machine may add.
     assert!(back < SESSION * 2, "{back:?}");
-    assert!(memory < 40.0, "{memory:.1} MiB");
+    // Most of it is the code, of which a debug build has far more.
+    assert!(memory < if cfg!(debug_assertions) { 60.0 } else { 40.0 }, "{memory:.1} MiB");
     assert!(agent.stop().success());
     assert_eq!(registered(&client), 0);
 }
