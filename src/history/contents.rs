@@ -4,14 +4,14 @@
 //! and is written again when a file has it again.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use ring::digest::{SHA256, digest};
+
+use crate::model::digest::sha256;
 
 /// Stored contents.
 #[derive(Debug)]
@@ -19,14 +19,6 @@ pub struct Contents {
     directory: PathBuf,
     /// Their digests.
     stored: BTreeSet<String>,
-}
-
-/// The digest of a content, in hexadecimal.
-pub fn digest_of(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 impl Contents {
@@ -74,7 +66,7 @@ impl Contents {
         let mut bytes = Vec::new();
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(PLAIN).open(self.path(digest))?.read_to_end(&mut bytes)?;
-        if digest_of(&bytes) == digest { Ok(bytes) } else { Err(io::Error::other("the stored content is damaged")) }
+        if sha256(&bytes) == digest { Ok(bytes) } else { Err(io::Error::other("the stored content is damaged")) }
     }
 
     /// Removes every content that is not wanted.

@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::contents::{Contents, digest_of};
+use super::contents::Contents;
 use super::entry::{Change, Draft, Entry, FileChange, Generation, MAX_DIFF, millis};
 use super::no_content::NoContent;
 use crate::act::files::unified_diff;
@@ -16,6 +16,7 @@ use crate::config::HistoryConfig;
 use crate::decide::Event;
 use crate::error::Exit;
 use crate::log::emit;
+use crate::model::digest::sha256;
 use crate::state::append_log::{self, Access, AppendLog, Header};
 
 #[cfg(test)]
@@ -173,7 +174,7 @@ impl Trail {
             return;
         }
         self.refused.remove(&template);
-        let digest = digest_of(&file.bytes);
+        let digest = sha256(&file.bytes);
         let before = self.latest.get(&template).and_then(|number| self.get(*number));
         let is_known = before.and_then(|it| it.generation.as_ref()).is_some_and(|it| it.digest == digest);
         if file.change == Change::Found && is_known {

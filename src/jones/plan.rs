@@ -2,8 +2,8 @@
 //! with the versions under which it holds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
+use crate::model::digest::sha256;
 use crate::model::node_path::NodePath;
 
 use super::entry::{Before, Entry, EnvChange};
@@ -377,15 +377,4 @@ fn broken(tree: &Tree, env: &Env, reason: &str) -> String {
         "{path} is not a valid configuration: {reason}; replace it with `rosterd jones apply {}`",
         name(&tree.service, env)
     )
-}
-
-/// The SHA-256 of bytes in hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let mut text = String::new();
-    for byte in hash.as_ref() {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

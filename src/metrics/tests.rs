@@ -1,11 +1,6 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::decide::Moment;
-use crate::decide::report::Report;
-use crate::report::context::Context;
-use crate::text::time::Zone;
 
 fn metrics() -> Metrics {
     let metrics = Metrics { counters: Mutex::default(), started: SystemTime::UNIX_EPOCH };
@@ -17,30 +12,8 @@ fn metrics() -> Metrics {
     metrics
 }
 
-fn snapshot() -> Snapshot {
-    let report = Report {
-        now: Moment::START,
-        paused_until: None,
-        registries: BTreeMap::new(),
-        rosters: BTreeMap::new(),
-        keys: BTreeMap::new(),
-        templates: BTreeMap::new(),
-        reloads: BTreeMap::new(),
-    };
-    let context = Context {
-        wall: SystemTime::UNIX_EPOCH,
-        zone: Zone::utc(),
-        host: "lb1".to_owned(),
-        pause: None,
-        program: None,
-        refused: Vec::new(),
-        services: Vec::new(),
-    };
-    Snapshot { report, context, sessions: BTreeMap::new() }
-}
-
 fn assert_shows(metrics: &Metrics, lines: &[&str]) {
-    let text = metrics.encode(snapshot(), Format::Text);
+    let text = metrics.encode(Snapshot::empty(), Format::Text);
     for line in lines {
         assert!(text.lines().any(|it| it == *line), "{line} is not in:\n{text}");
     }
@@ -114,6 +87,6 @@ fn openmetrics_is_sent_to_a_client_that_asks_for_it() {
     for other in ["", "*/*", "text/html,application/xml;q=0.9", "application/openmetrics"] {
         assert_eq!(Format::accepted(other), Format::Text, "{other:?}");
     }
-    assert!(metrics().encode(snapshot(), Format::OpenMetrics).ends_with("# EOF\n"));
-    assert!(!metrics().encode(snapshot(), Format::Text).contains("# EOF"));
+    assert!(metrics().encode(Snapshot::empty(), Format::OpenMetrics).ends_with("# EOF\n"));
+    assert!(!metrics().encode(Snapshot::empty(), Format::Text).contains("# EOF"));
 }

@@ -17,3 +17,23 @@ pub struct Snapshot {
     /// What the sessions of registries have done.
     pub sessions: BTreeMap<Arc<str>, SessionCounts>,
 }
+
+#[cfg(test)]
+impl Snapshot {
+    /// Of an agent without a configuration, in 1970.
+    pub fn empty() -> Self {
+        let report = Report {
+            now: crate::decide::Moment::START,
+            paused_until: None,
+            registries: BTreeMap::new(),
+            rosters: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            templates: BTreeMap::new(),
+            reloads: BTreeMap::new(),
+        };
+        let (wall, zone) = (std::time::SystemTime::UNIX_EPOCH, crate::text::time::Zone::utc());
+        let (pause, program, refused, services) = (None, None, Vec::new(), Vec::new());
+        let context = Context { wall, zone, host: "lb1".to_owned(), pause, program, refused, services };
+        Self { report, context, sessions: BTreeMap::new() }
+    }
+}

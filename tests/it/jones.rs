@@ -15,9 +15,9 @@ use crate::support::wait::holds;
 use crate::support::zookeeper::{Zk, ZooKeeper};
 
 mod access;
-mod beside;
 mod editing;
 mod frozen;
+mod jones_server;
 mod races;
 mod size;
 mod trial;

@@ -197,7 +197,7 @@ fn damage_costs_only_what_is_damaged() {
     assert_eq!(Trail::open(dir.path(), LIMITS, Access::ReadOnly).entries().count(), 2);
     let damaged = written.replacen("file_written", "file_Written", 1);
     fs::write(&entries, damaged).unwrap();
-    let stored = dir.path().join("history").join(digest_of(b"b"));
+    let stored = dir.path().join("history").join(sha256(b"b"));
     fs::write(stored, "B").unwrap();
     let mut trail = open(dir.path());
     assert_eq!(trail.entries().map(|entry| entry.number).collect::<Vec<_>>(), [2, 3]);

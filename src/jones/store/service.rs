@@ -11,7 +11,7 @@ use crate::jones::plan::Step;
 use crate::jones::records;
 use crate::jones::tree::Tree;
 use crate::model::node_path::NodePath;
-use crate::zk::{Acl, Connection};
+use crate::zk::{Acl, Connection, ConnectionLost};
 
 use super::transaction::{Lists, Sent, create_missing, list_to_copy, send_with};
 use super::{CHANGED, Stop, Store};
@@ -52,13 +52,7 @@ impl Store {
                 Lists { create: create.collect(), default: &acl::entry(&acl::history(&list, auditor.as_ref())) };
             send_with(connection, service, &steps, &lists).await
         });
-        match done.await? {
-            Ok(Sent::Done(revision, _)) => Ok(revision),
-            Ok(Sent::Raced) => Err(Fatal::new(CHANGED, format!("{service} was changed by somebody else meanwhile"))),
-            Err(lost) => {
-                Err(Fatal::new(Exit::Unreached, format!("{lost}; whether {service} was created is not known")))
-            }
-        }
+        revision(service, done.await?, &format!("{service} was created"))
     }
 
     /// Deletes a service that has no environment but the root one, and no associations. Returns the revision.
@@ -91,18 +85,16 @@ impl Store {
         steps.push(Step::Delete(service.path(), -1));
         let change = EnvChange { env: Env::ROOT, before, after: None };
         steps.push(Step::Record(Entry { changes: vec![change], ..entry }.write()));
-        let auditor = self.auditor.clone();
-        let done = self.transact(async |connection| {
-            let list = super::transaction::ensure_history(connection, service, auditor.as_ref()).await?;
-            send_with(connection, service, &steps, &Lists { create: BTreeMap::new(), default: &list }).await
-        });
-        match done.await? {
-            Ok(Sent::Done(revision, _)) => Ok(revision),
-            Ok(Sent::Raced) => Err(Fatal::new(CHANGED, format!("{service} was changed by somebody else meanwhile"))),
-            Err(lost) => {
-                Err(Fatal::new(Exit::Unreached, format!("{lost}; whether {service} was deleted is not known")))
-            }
-        }
+        self.send_recorded(service, &steps, &format!("{service} was deleted")).await
+    }
+}
+
+/// The revision of a transaction. `done` is what it was to do.
+fn revision(service: &Service, sent: Result<Sent, ConnectionLost>, done: &str) -> Result<u64, Fatal> {
+    match sent {
+        Ok(Sent::Done(revision, _)) => Ok(revision),
+        Ok(Sent::Raced) => Err(Fatal::new(CHANGED, format!("{service} was changed by somebody else meanwhile"))),
+        Err(lost) => Err(Fatal::new(Exit::Unreached, format!("{lost}; whether {done} is not known"))),
     }
 }
 
@@ -142,18 +134,17 @@ impl Store {
     pub async fn record(&mut self, service: &Service, checks: &[Step], entry: &Entry) -> Result<u64, Fatal> {
         let mut steps = checks.to_vec();
         steps.push(Step::Record(entry.write()));
+        self.send_recorded(service, &steps, "the entry was written").await
+    }
+
+    /// Sends a transaction with an entry of the history. `done` is what it did, for errors. Returns the revision.
+    async fn send_recorded(&mut self, service: &Service, steps: &[Step], done: &str) -> Result<u64, Fatal> {
         let auditor = self.auditor.clone();
-        let done = self.transact(async |connection| {
+        let sent = self.transact(async |connection| {
             let list = super::transaction::ensure_history(connection, service, auditor.as_ref()).await?;
-            send_with(connection, service, &steps, &Lists { create: BTreeMap::new(), default: &list }).await
+            send_with(connection, service, steps, &Lists { create: BTreeMap::new(), default: &list }).await
         });
-        match done.await? {
-            Ok(Sent::Done(revision, _)) => Ok(revision),
-            Ok(Sent::Raced) => Err(Fatal::new(CHANGED, format!("{service} was changed by somebody else meanwhile"))),
-            Err(lost) => {
-                Err(Fatal::new(Exit::Unreached, format!("{lost}; whether the entry was written is not known")))
-            }
-        }
+        revision(service, sent.await?, done)
     }
 
     /// The access control list of each node of a service.

@@ -8,7 +8,6 @@ use crate::model::node_path::{NodePath, Subject as PathSubject};
 use crate::model::registry_event::Update;
 use crate::model::version::Versions;
 use crate::serve::recent_events::RecentEvents;
-use crate::text::time::Zone;
 
 /// The elements and attributes of the page. None of them runs a script, and no style is inline.
 const ELEMENTS: &str = "html head meta title link script body header h1 h2 h3 h4 p nav ul ol li a main section details summary \
@@ -19,18 +18,10 @@ const ATTRIBUTES: &str = "lang charset name content rel type href src defer id c
 /// The page of an engine. Its clock starts at 00:00 in 1970.
 fn shown(bench: &Bench) -> String {
     let wall = UNIX_EPOCH + bench.now.since(Moment::START);
-    let context = Context {
-        wall,
-        zone: Zone::utc(),
-        host: "lb1".to_owned(),
-        pause: None,
-        program: None,
-        refused: Vec::new(),
-        services: Vec::new(),
-    };
     let recent = RecentEvents::default();
     bench.events.iter().for_each(|event| recent.record(wall, event));
-    let snapshot = Snapshot { report: bench.engine.report(bench.now), context, sessions: BTreeMap::new() };
+    let mut snapshot = Snapshot { report: bench.engine.report(bench.now), ..Snapshot::empty() };
+    snapshot.context.wall = wall;
     page(&snapshot, &recent.since(wall), &BTreeMap::new())
 }
 
