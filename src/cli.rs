@@ -84,7 +84,9 @@ struct Global {
     socket: Option<PathBuf>,
 }
 
+// Deferred: the options of one command are needed, and those of all take longer than the rest of the start.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     /// Try rosterd: run an agent on a registry of files, and print what to change in it
     Demo(demo::DemoArgs),

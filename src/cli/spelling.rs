@@ -39,7 +39,11 @@ const FOREIGN: [(&str, &str, &str); 21] = [
 /// There is an option of confd or consul-template that has no counterpart of its name: what to use.
 pub fn modern(args: Vec<OsString>, cli: impl Fn() -> Command) -> Result<Vec<OsString>, String> {
     // Most command lines need no list of the options, which costs as much as the parsing.
-    let longs = LazyCell::new(|| long_options(&cli()));
+    let longs = LazyCell::new(|| {
+        let mut all = cli();
+        all.build();
+        long_options(&all)
+    });
     let is_option = |name: &str| longs.iter().any(|long| long == name);
     let mut out = Vec::with_capacity(args.len() + 1);
     let (mut once, mut verbatim) = (false, false);
