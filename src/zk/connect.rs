@@ -126,6 +126,9 @@ impl Connecting<'_> {
         match error {
             // A server may refuse the client's certificate only after the handshake.
             TransportError::Io(error) if has_tls => self.tls_failed(&error),
+            TransportError::Io(error) if self.pings_early() && error.kind() == io::ErrorKind::ConnectionReset => {
+                self.describe(HandshakeError::Transport(TransportError::Closed))
+            }
             TransportError::Io(error) => self.unreachable(&format!("connected, but no session: {error}")),
             TransportError::Malformed if has_tls => self.rejected("not a ZooKeeper server: malformed reply"),
             TransportError::Malformed => {
@@ -148,6 +151,13 @@ impl Connecting<'_> {
         }
     }
 
+    /// Whether the ping is sent together with the request for a session, which saves a round trip. Not when resuming one:
+    /// a server that closes the connection before it reads the ping resets it, and then the reply may be lost.
+    fn pings_early(&self) -> bool {
+        let ConnectRequest { session, sasl, auth, tls, .. } = self.request;
+        session.is_none() && sasl.is_none() && auth.is_empty() && tls.is_none()
+    }
+
     /// Creates or resumes a session; `None` if it has expired.
     async fn session(&self, transport: &mut Transport) -> Result<Option<SessionId>, HandshakeError> {
         let known = self.request.session;
@@ -159,7 +169,11 @@ impl Connecting<'_> {
         request.bytes(known.map_or(&[0; 16], |session| session.password.as_slice()));
         // No read-only session: a server without a quorum would answer with old data.
         request.bool(false);
-        transport.send(request).await?;
+        let mut bytes = request.frame();
+        if self.pings_early() {
+            bytes.extend(ping().frame());
+        }
+        transport.send_bytes(&bytes).await?;
         let frame = transport.receive().await?;
         let mut response = Decoder(&frame);
         let (_version, timeout, id) = (response.int()?, response.int()?, response.long()?);
@@ -207,7 +221,9 @@ impl Connecting<'_> {
             request.bytes(secret);
             transport.send(request).await?;
         }
-        transport.send(Encoder::request(XID_PING, OP_PING)).await?;
+        if !self.pings_early() {
+            transport.send(ping()).await?;
+        }
         for (scheme, _) in self.request.auth {
             if transport.reply(XID_AUTH).await?.is_err() {
                 return Err(self.auth_failed(&format!("{scheme} credentials refused")));
@@ -222,6 +238,10 @@ impl Connecting<'_> {
             Err(error) => Err(HandshakeError::Connect(self.unreachable(&error.to_string()))),
         }
     }
+}
+
+fn ping() -> Encoder {
+    Encoder::request(XID_PING, OP_PING)
 }
 
 /// Why a handshake failed.

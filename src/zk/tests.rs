@@ -225,6 +225,40 @@ async fn an_unusable_server_is_named() {
 }
 
 #[tokio::test]
+async fn the_ping_does_not_wait_for_the_new_session() {
+    let server = server(|mut peer| async move {
+        peer.receive().await;
+        let ping = peer.receive().await;
+        assert_eq!(Decoder(&ping).int(), Ok(-2));
+        let mut out = Encoder::new();
+        out.int(0);
+        out.int(10_000);
+        out.long(7);
+        out.bytes(&[1; 16]);
+        peer.send(out).await;
+        peer.send(reply(-2, 0, 0)).await;
+        peer.receive().await;
+    })
+    .await;
+    assert!(connect(&server, &REQUEST, ignore_events()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_before_a_session_counts_as_closed() {
+    let server = server(|mut peer| async move {
+        // A socket that is closed before the ping is read sends a reset.
+        let mut request = [0; 49];
+        peer.0.read_exact(&mut request).await.unwrap();
+        peer.0.readable().await.unwrap();
+    })
+    .await;
+    match connect(&server, &REQUEST, ignore_events()).await.err() {
+        Some(ConnectError::Unreachable(why)) => assert!(why.contains("before a session was granted"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_drops_packets_delays_the_others_by_at_most_a_second() {
     // A full accept queue drops packets, as a firewall does.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();

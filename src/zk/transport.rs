@@ -47,7 +47,12 @@ impl Transport {
 
     /// Sends a frame.
     pub async fn send(&mut self, frame: Encoder) -> io::Result<()> {
-        self.stream.write_all(&frame.frame()).await?;
+        self.send_bytes(&frame.frame()).await
+    }
+
+    /// Sends frames.
+    pub async fn send_bytes(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.stream.write_all(frames).await?;
         self.stream.flush().await
     }
 
