@@ -125,7 +125,8 @@ impl<'a> Follower<'a> {
         FollowEnd { error, useful_since: self.useful_since }
     }
 
-    /// Sets the watches, and waits for the `sync` that makes the server up to date. All requests are sent at once.
+    /// Sets the watches, and waits for the `sync` that makes the server up to date. All requests are sent at once. The
+    /// first read of the only subject follows the `sync` without a pause: the server answers in order.
     async fn set_up(&mut self, wanted: &Subjects) -> Result<(), ReadError> {
         if !self.is_resumed {
             // Later connections may resume this session before everything was read under it.
@@ -140,8 +141,18 @@ impl<'a> Follower<'a> {
             self.tracker.track(id, &subscription.subject, first);
             tops.push((id, subscription.subject.top().clone()));
         }
+        let only = self.context.subscriptions.all().next().filter(|_| tops.len() == 1 && !self.is_resumed);
+        let only = only.map(|(id, subscription)| (id, subscription.subject.clone()));
+        let began = Instant::now();
+        let reading = async {
+            let (id, subject) = only.as_ref()?;
+            // Events after this show what has to be read again.
+            self.tracker.take(*id);
+            Some((*id, self.reader.read_all(subject, true).await))
+        };
         let watching = join_all(tops.iter().map(|(_, top)| self.reader.watch(top)));
-        let (chroot, watched, synced) = tokio::join!(self.reader.check_chroot(), watching, self.reader.sync());
+        let (chroot, watched, synced, read) =
+            tokio::join!(biased; self.reader.check_chroot(), watching, self.reader.sync(), reading);
         // Checked first: a server that is too old also closes the connection, which the other requests report.
         if watched.iter().any(|watched| matches!(watched, Err(ReadError::TooOld))) {
             return Err(ReadError::TooOld);
@@ -155,11 +166,17 @@ impl<'a> Follower<'a> {
                     }
                 }
                 // Retried by the read.
-                Err(ReadError::Refused(_)) => {}
+                Err(ReadError::Refused(_)) => self.tracker.add(*id, DirtySet::all()),
                 Err(error) => return Err(error),
             }
         }
-        synced
+        synced?;
+        match read {
+            Some((id, read)) if self.context.subscriptions.get(id).is_some_and(|only| only.is_watched) => {
+                self.apply(id, began, read)
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn serve(&mut self, subjects: &mut watch::Receiver<Subjects>) -> ReadError {

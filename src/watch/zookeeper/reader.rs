@@ -174,8 +174,18 @@ impl Reader {
             }
             Ok(Some(_)) => {}
         }
+        self.list_at_once(path).await
+    }
+
+    /// The same, without asking first how many children there are: if there are too many, they are sent for nothing.
+    /// Sets no watch that reports when an absent node is created.
+    ///
+    /// # Errors
+    /// There is no reply.
+    async fn list_at_once(&self, path: &NodePath) -> Result<Listing, ReadError> {
         let (names, zxid) = self.unpack(self.connection.children(path.as_str(), self.watches_lists()).await)?;
         Ok(match names {
+            Ok((_, stat)) if stat.num_children > MAX_SUBJECT_NODES => Listing::Unreadable(too_many_nodes()),
             Ok((names, stat)) => {
                 let (names, parent) = self.without_system_node(path, names, &stat);
                 Listing::Names(names, parent)

@@ -18,21 +18,22 @@ use super::{Listing, PIPELINE, ReadError, Reader, node_error, reading, too_many_
 type Keys = Vec<(Arc<str>, Option<Seen<Members>>)>;
 
 impl Reader {
-    /// Reads a complete subject.
+    /// Reads a complete subject. If it is new, it probably does not have too many nodes, and its list is read in one
+    /// request instead of two.
     ///
     /// # Errors
     /// The server refused, or there is no reply.
-    pub async fn read_all(&self, subject: &Subject) -> Result<ReadResult, ReadError> {
+    pub async fn read_all(&self, subject: &Subject, is_new: bool) -> Result<ReadResult, ReadError> {
         let mut collected = Collected::default();
         let view = match subject {
             Subject::Node(path) => View::Node(self.read_node(path).await?),
             Subject::Mapped { .. } => mapped_view(subject),
-            Subject::Members(path) => View::Members(match self.list_top(path, &mut collected).await? {
+            Subject::Members(path) => View::Members(match self.list_top(path, is_new, &mut collected).await? {
                 Seen::Absent => Seen::Absent,
                 Seen::Unreadable(reason) => Seen::Unreadable(reason),
                 Seen::Present(names) => self.read_members(path, names, &mut collected).await?,
             }),
-            Subject::Keyed { base, .. } => View::Keyed(match self.list_top(base, &mut collected).await? {
+            Subject::Keyed { base, .. } => View::Keyed(match self.list_top(base, is_new, &mut collected).await? {
                 Seen::Absent => Seen::Absent,
                 Seen::Unreadable(reason) => Seen::Unreadable(reason),
                 Seen::Present(mut names) => {
@@ -63,8 +64,15 @@ impl Reader {
     }
 
     /// Lists the top node of a subject. It counts as absent only if the chroot exists.
-    async fn list_top(&self, path: &NodePath, collected: &mut Collected) -> Result<Seen<Vec<String>>, ReadError> {
-        Ok(match self.list(path).await? {
+    async fn list_top(
+        &self,
+        path: &NodePath,
+        is_new: bool,
+        collected: &mut Collected,
+    ) -> Result<Seen<Vec<String>>, ReadError> {
+        let at_once = is_new && !self.sets_watches();
+        let listing = if at_once { self.list_at_once(path).await? } else { self.list(path).await? };
+        Ok(match listing {
             Listing::Absent(zxid) => {
                 self.check_chroot().await?;
                 collected.parents.push((Arc::default(), Parent::absent(zxid)));

@@ -34,10 +34,10 @@ impl Reader {
         }
         let mut collected = Collected::default();
         if dirty.all || !self.read_lists(subject, cached, &mut dirty, &mut collected).await? {
-            return self.read_all(subject).await;
+            return self.read_all(subject, false).await;
         }
         if !self.read_dirty_members(subject, cached, &mut dirty, &mut collected).await? {
-            return self.read_all(subject).await;
+            return self.read_all(subject, false).await;
         }
         if !dirty.keys.is_empty() {
             let keys = self.read_keys(subject, dirty.keys.into_iter().collect(), &mut collected).await?;

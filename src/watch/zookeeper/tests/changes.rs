@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::version::Zxid;
-use fake::{CHILDREN, EXISTS, Fake, MULTI_READ, SET_WATCHES, SYNC};
+use fake::{ADD_WATCH, CHILDREN, EXISTS, Fake, MULTI_READ, SET_WATCHES, SYNC};
 
 #[tokio::test]
 async fn one_change_among_a_thousand_is_one_request() {
@@ -63,6 +63,28 @@ async fn a_refused_sync_does_not_end_the_connection() {
     assert!(subscriber.log.last().is_some_and(|word| word.contains("overloaded")), "{:?}", subscriber.log);
     subscriber.becomes("/t", "a=1").await;
     assert_eq!(fake.state().connections, 1, "{:?}", subscriber.log);
+}
+
+#[tokio::test]
+async fn the_only_path_is_read_behind_the_sync_and_counts_only_with_it() {
+    let fake = Fake::start().await;
+    fake.put("/s/a", "1");
+    fake.state().refuses.insert((SYNC, "/".into()), (-127, 1));
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.receives("reset /s").await;
+    assert_eq!((fake.state().connections, subscriber.members("/s").as_str()), (2, "a=1"), "{:?}", subscriber.log);
+    let first = fake.state().requests[..3].to_vec();
+    assert_eq!(first, [(ADD_WATCH, "/s".to_owned()), (SYNC, "/".to_owned()), (CHILDREN, "/s".to_owned())]);
+}
+
+#[tokio::test]
+async fn the_only_path_is_read_again_if_it_could_not_be_watched() {
+    let fake = Fake::start().await;
+    fake.put("/s/a", "1");
+    fake.state().refuses.insert((ADD_WATCH, "/s".into()), (-127, 1));
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.receives("reset /s").await;
+    assert_eq!((fake.count(ADD_WATCH), subscriber.members("/s").as_str()), (2, "a=1"), "{:?}", subscriber.log);
 }
 
 #[tokio::test]
@@ -157,6 +179,18 @@ async fn a_node_with_too_many_children_is_not_listed() {
     subscriber.becomes("/t", "a=1").await;
     assert!(!fake.state().requests.contains(&(CHILDREN, "/s".to_owned())), "{:?}", fake.state().requests);
     assert_eq!(fake.state().connections, 1);
+}
+
+#[tokio::test]
+async fn the_only_path_with_too_many_children_is_listed_once() {
+    let fake = Fake::start().await;
+    fake.put("/s/a", "1");
+    fake.state().claimed_children.insert("/s".into(), 100_001);
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.receives("unreadable: too large: more than 100000 nodes").await;
+    fake.put("/s/b", "1");
+    stays_at(&fake, EXISTS, 1).await;
+    assert_eq!(fake.count(CHILDREN), 1, "{:?}", fake.state().requests);
 }
 
 #[tokio::test]

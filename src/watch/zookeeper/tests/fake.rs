@@ -39,7 +39,7 @@ pub struct State {
     pub zxid: i64,
     /// The requests except pings: the operation, and its path or, for a multi-read, the number of nodes.
     pub requests: Vec<(i32, String)>,
-    /// Operations without a reply.
+    /// Operations without a reply, which those that follow wait for.
     pub ignores: BTreeSet<i32>,
     /// Operations on which it closes the connection.
     pub disconnects_on: BTreeSet<i32>,
@@ -66,6 +66,8 @@ struct Client {
     watches: BTreeSet<String>,
     /// One-shot watches: the read that set it, `DATA` or `CHILDREN`, and the path.
     one_shot: BTreeSet<(i32, String)>,
+    /// A request has no reply. Replies are in order, so those that follow it have none either.
+    is_stuck: bool,
     out: mpsc::UnboundedSender<Option<Vec<u8>>>,
 }
 
@@ -155,7 +157,12 @@ impl Fake {
             let _ = out.send(Some(state.handshake(&handshake)));
             state.connections += 1;
             state.last.clone_from(&self.address);
-            state.clients.push(Client { watches: BTreeSet::new(), one_shot: BTreeSet::new(), out: out.clone() });
+            state.clients.push(Client {
+                watches: BTreeSet::new(),
+                one_shot: BTreeSet::new(),
+                is_stuck: false,
+                out: out.clone(),
+            });
             // Clients are told apart by their channels: their positions in the list change.
             out
         };
@@ -334,8 +341,11 @@ impl State {
                 _ => {}
             }
         }
-        if self.ignores.contains(&op) {
-            return;
+        if let Some(client) = self.clients.iter_mut().find(|other| other.out.same_channel(client)) {
+            client.is_stuck |= self.ignores.contains(&op);
+            if client.is_stuck {
+                return;
+            }
         }
         if let Some((code, times)) = self.refuses.get_mut(&(op, paths[0].clone())).filter(|(_, times)| *times > 0) {
             *times -= 1;
