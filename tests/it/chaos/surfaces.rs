@@ -1,11 +1,13 @@
 //! Everything that shows the state of an agent, compared at a quiet moment.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use super::at;
 use crate::harness::site::{Agent, PATIENCE, Site};
 use crate::serve::client::get;
-use crate::support::wait::eventually;
+use crate::support::wait::holds;
 
 /// `status --json`; `None` if no agent answers.
 fn status(site: &Site) -> Option<Value> {
@@ -42,15 +44,21 @@ pub fn agree(site: &Site, agent: &Agent, port: u16, members: usize, is_held: boo
     assert!(text.contains(&format!("roster x /services/x: {members} member")), "{text}");
     assert_eq!(text.contains("roster guarded /services/guarded: HELD"), is_held, "{text}");
     log_agrees(agent, members, is_held);
-    http_agrees(&status, port, members, is_held);
+    http_agrees(site, port, members, is_held);
     history_agrees(site, members);
 }
 
 /// Checks what HTTP shows.
-fn http_agrees(status: &Value, port: u16, members: usize, is_held: bool) {
-    // The snapshot that HTTP shows may be 250 ms old.
-    let shown = || serde_json::from_str::<Value>(&get(port, "/status.json").body).unwrap();
-    eventually(PATIENCE, "HTTP shows the same state", || without_ages(shown()) == without_ages(status.clone()));
+fn http_agrees(site: &Site, port: u16, members: usize, is_held: bool) {
+    // The snapshot that HTTP shows may be 250 ms old, and a status is old as soon as anything changes: both are new each
+    // time.
+    let mut differ = Vec::new();
+    let is_same = holds(PATIENCE, || {
+        let shown = serde_json::from_str(&get(port, "/status.json").body).unwrap();
+        differ = differences(&status(site).unwrap(), &shown);
+        differ.is_empty()
+    });
+    assert!(is_same, "`status` and HTTP differ:\n{}", differ.join("\n"));
     let metrics = get(port, "/metrics").body;
     for (series, value) in [
         ("rosterd_roster_members{roster=\"x\"}", members),
@@ -75,19 +83,29 @@ fn http_agrees(status: &Value, port: u16, members: usize, is_held: bool) {
     assert!(page.contains("10.0.0.10:80"), "{page}");
 }
 
-/// A status without what changes from second to second.
-fn without_ages(mut status: Value) -> Value {
-    match &mut status {
-        Value::Object(fields) => {
-            fields.retain(|name, _| !name.ends_with("_s"));
+/// The fields of two statuses that differ, with both values.
+fn differences(first: &Value, second: &Value) -> Vec<String> {
+    let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+    fields("", first, &mut ours);
+    fields("", second, &mut theirs);
+    let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    let differ = names.into_iter().filter(|name| ours.get(*name) != theirs.get(*name));
+    differ.map(|name| format!("{name}: {:?}, {:?}", ours.get(name), theirs.get(name))).collect()
+}
+
+/// The fields of a status by their paths, without what changes from second to second.
+fn fields(path: &str, value: &Value, found: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(items) => {
             // The problems name the ages of holds.
-            fields.remove("health");
-            fields.values_mut().for_each(|value| *value = without_ages(value.take()));
+            let lasting = items.iter().filter(|(name, _)| !name.ends_with("_s") && *name != "health");
+            lasting.for_each(|(name, value)| fields(&format!("{path}/{name}"), value, found));
         }
-        Value::Array(items) => items.iter_mut().for_each(|value| *value = without_ages(value.take())),
-        _ => {}
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, value)| fields(&format!("{path}/{index}"), value, found));
+        }
+        _ => drop(found.insert(path.to_owned(), value.clone())),
     }
-    status
 }
 
 /// Checks that the last content in the history is that of the file, from the view with these members.
