@@ -169,7 +169,10 @@ impl Chaos {
             Fault::ReloadFails => drop(self.site.remove("reload-fails")),
             Fault::ConfigRefused => {
                 self.site.remove("conf.d/wrong.toml");
-                self.agent.signal(Signal::SIGHUP);
+                // Another fault may have ended the agent.
+                if self.agent.is_running() {
+                    self.agent.signal(Signal::SIGHUP);
+                }
             }
             Fault::AgentFrozen => drop(self.agent.signal(Signal::SIGCONT)),
             Fault::AgentKilled | Fault::AgentStopped => self.agent = self.site.start(),
@@ -233,6 +236,8 @@ impl Chaos {
         if is_writable {
             self.change(rng, times);
         }
+        // `resume` needs an agent that answers.
+        faults.sort_by_key(|fault| matches!(fault, Fault::Paused));
         for fault in faults {
             self.end(fault);
         }
