@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::harness::meter::{Meter, median, resident};
 use crate::harness::scene::{Scene, State};
 use crate::support::random::count;
-use crate::support::wait::{PATIENCE, eventually};
+use crate::support::wait::{PATIENCE, holds};
 use crate::support::zookeeper::{ZooKeeper, free_port};
 
 /// The pause of a client before it connects again.
@@ -30,15 +30,15 @@ enum Kind {
     Rebinding,
     /// It sends a long body.
     Post,
-    /// It asks again and again, and reads no answer.
-    Deaf,
+    /// It asks again and again, and reads only the beginning of the first answer.
+    Unread,
     /// It sends nothing.
     Silent,
 }
 
-const KINDS: [Kind; 6] = [Kind::Slowloris, Kind::LargeHead, Kind::Rebinding, Kind::Post, Kind::Deaf, Kind::Silent];
+const KINDS: [Kind; 6] = [Kind::Slowloris, Kind::LargeHead, Kind::Rebinding, Kind::Post, Kind::Unread, Kind::Silent];
 
-/// How often each kind of client got an answer that is meant for it.
+/// How often the server answered each kind of client as it should, and closed the connection by itself.
 type Answers = Arc<[AtomicUsize; KINDS.len()]>;
 
 /// Clients on a thread of their own, until this is dropped.
@@ -78,7 +78,7 @@ async fn client(kind: usize, port: u16, delay: Duration, answers: Answers) {
     sleep(delay).await;
     loop {
         if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)).await
-            && attack(KINDS[kind], stream).await == KINDS[kind].answer()
+            && attack(KINDS[kind], stream).await == Some(KINDS[kind].answer())
         {
             answers[kind].fetch_add(1, Ordering::Relaxed);
         }
@@ -94,16 +94,17 @@ impl Kind {
             Self::LargeHead => 431,
             Self::Rebinding => 403,
             Self::Post => 405,
-            Self::Deaf => 200,
+            Self::Unread => 200,
             Self::Silent => 0,
         }
     }
 }
 
-/// Does what this kind of client does until the connection is closed. Returns the status of the first answer.
-async fn attack(kind: Kind, stream: TcpStream) -> u16 {
+/// Does what this kind of client does until the server closes the connection. Returns the status of the first answer;
+/// `None` if the server does not close it.
+async fn attack(kind: Kind, stream: TcpStream) -> Option<u16> {
     let (mut input, mut output) = stream.into_split();
-    let get = |host: &str| format!("GET /status.json HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let get = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
     let sends = async {
         match kind {
             Kind::Slowloris => {
@@ -126,7 +127,7 @@ async fn attack(kind: Kind, stream: TcpStream) -> u16 {
                     sleep(PAUSE).await;
                 }
             }
-            Kind::Deaf => loop {
+            Kind::Unread => loop {
                 output.write_all(get("localhost").repeat(100).as_bytes()).await?;
                 sleep(PAUSE).await;
             },
@@ -135,22 +136,22 @@ async fn attack(kind: Kind, stream: TcpStream) -> u16 {
     };
     let mut first = [0; 12];
     let reads = async {
-        let answered = input.read_exact(&mut first).await.is_ok();
-        if let Kind::Deaf = kind {
-            sleep(PATIENCE).await;
+        let is_answered = input.read_exact(&mut first).await.is_ok();
+        // A client that reads nothing more learns from its next request that the connection is closed.
+        if is_answered && matches!(kind, Kind::Unread) {
+            std::future::pending().await
         }
         let _ = tokio::io::copy(&mut input, &mut tokio::io::sink()).await;
-        answered
     };
     let both = async {
         // The connection ends when the server closes it, whatever is still to be sent.
         tokio::select! {
-            answered = reads => answered,
-            Err(_) = sends => true,
+            () = reads => {}
+            Err(_) = sends => {}
         }
     };
-    let _: Result<bool, _> = timeout(PATIENCE, both).await;
-    std::str::from_utf8(&first[9..]).ok().and_then(|status| status.parse().ok()).unwrap_or_default()
+    timeout(PATIENCE, both).await.ok()?;
+    Some(std::str::from_utf8(&first[9..]).ok().and_then(|status| status.parse().ok()).unwrap_or_default())
 }
 
 #[test]
@@ -174,17 +175,15 @@ fn slow_and_hostile_clients_do_not_slow_a_change() {
     for _ in 0..pairs {
         let without = median(&scene.latencies("out", changes));
         let attack = Clients::start(port, clients);
-        // Each kind is under way.
-        eventually(PATIENCE, "the first answers", || {
-            attack.answers.iter().filter(|count| count.load(Ordering::Relaxed) > 0).count() >= 3
-        });
+        // Each kind is under way, and the server has met each limit.
+        let counts = || attack.answers.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let has_all = holds(PATIENCE, || counts().iter().all(|count| *count > 0));
+        assert!(has_all, "answers {:?} of {KINDS:?}", counts());
         let meter = Meter::start(agent.pid());
         let with = median(&scene.latencies("out", changes));
         println!("{without:?} without, {with:?} with {clients} clients, {:?} of processor", meter.used());
         ratios.push(with.as_secs_f64() / without.as_secs_f64());
-        for (seen, count) in seen.iter_mut().zip(attack.answers.iter()) {
-            *seen += count.load(Ordering::Relaxed);
-        }
+        seen.iter_mut().zip(counts()).for_each(|(seen, count)| *seen += count);
     }
     ratios.sort_by(f64::total_cmp);
     let (ratio, grown) = (ratios[ratios.len() / 2], resident(agent.pid()) - before);
