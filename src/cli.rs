@@ -16,7 +16,7 @@ use crate::error::{Exit, Fatal};
 use crate::load::setup::{ConfigSource, Setup};
 use crate::load::{host, setup};
 use crate::watch::{Registry, StateAccess};
-use crate::{agent, config, log, watch};
+use crate::{agent, config, log, text, watch};
 
 mod agent_commands;
 mod demo;
@@ -220,6 +220,11 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
         Command::Demo(_) | Command::Run(_) | Command::Register(_) | Command::Render(_) | Command::Diff(_)
     );
     let blocked = has_handlers.then_some(blocked);
+    // Messages name the same files.
+    if !matches!(command, Command::Demo(_)) {
+        let config = global.config().filter(|file| file != Path::new(DEFAULT_CONFIG));
+        text::command::set_files(config.as_deref(), global.paths().socket.as_deref());
+    }
     let exit = match command {
         Command::Demo(args) => return demo::demo(args, blocked).await,
         Command::Init(args) => init::init(&global, &args),

@@ -1,6 +1,7 @@
 //! Small helpers on text.
 
 pub mod backup;
+pub mod command;
 pub mod file_name;
 pub mod nearest;
 pub mod time;

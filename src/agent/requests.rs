@@ -21,6 +21,7 @@ use crate::report::status::Status;
 use crate::report::words::field;
 use crate::state::drains::Drain;
 use crate::state::pause::{DEFAULT_DURATION, Pause};
+use crate::text::command::rosterd;
 use crate::text::time::{Zone, to_come, utc};
 
 /// The state of requests, besides the engine.
@@ -173,7 +174,7 @@ impl Agent {
         match roster.acceptance(self.requests.shown.get(&name)) {
             Acceptance::NotHeld => return Answer::done(format!("{name} is not held: nothing to accept\n")),
             Acceptance::Refused(why) => {
-                let review = format!("review it with `rosterd explain {name}`");
+                let review = format!("review it with `{}`", rosterd(format!("explain {name}")));
                 return Answer::failed(Exit::Held, format!("{name} is still held: {}; {review}", field(&why)));
             }
             Acceptance::AsShown => {}
@@ -197,7 +198,10 @@ impl Agent {
             return self.no_service(service);
         }
         let end = left.map(|left| to_come(now + left, now, &Zone::system()));
-        let end = end.map_or_else(|| format!("until `rosterd undrain {service}` is run"), |end| format!("until {end}"));
+        let end = end.map_or_else(
+            || format!("until `{}` is run", rosterd(format!("undrain {service}"))),
+            |end| format!("until {end}"),
+        );
         Answer::done(format!("{service}: drained {end}\n"))
     }
 
@@ -231,8 +235,10 @@ impl Agent {
         let report = self.driver.engine.report(self.driver.now());
         let flying = report.templates.iter().filter(|(_, template)| template.in_flight);
         let flying: Vec<&str> = flying.map(|(name, _)| &**name).collect();
-        let mut text =
-            format!("paused until {until}: no file will be replaced until then; `rosterd resume` ends the pause\n");
+        let mut text = format!(
+            "paused until {until}: no file will be replaced until then; `{}` ends the pause\n",
+            rosterd("resume")
+        );
         if !flying.is_empty() {
             text = format!("{text}replacements in progress will be finished: {}\n", flying.join(", "));
         }
@@ -304,7 +310,7 @@ impl Agent {
         if let Some(until) = self.driver.engine.paused().filter(|_| !request.dry_run) {
             let now = SystemTime::now();
             let until = to_come(now + until.since(self.driver.now()), now, &Zone::system());
-            let why = format!("paused until {until}: `rosterd resume` ends the pause");
+            let why = format!("paused until {until}: `{}` ends the pause", rosterd("resume"));
             let _ = answer.send(Answer::failed(Exit::Held, why));
         } else if self.driver.passes.is_full() {
             let _ = answer.send(Answer::failed(Exit::Failed, "too many renders are in progress: retry later"));
@@ -332,9 +338,10 @@ pub fn paused(state_dir: &Path) -> Option<String> {
     let reason = pause.reason.as_deref().map(|reason| format!(", {}", field(reason))).unwrap_or_default();
     let file = Pause::file(state_dir);
     Some(format!(
-        "paused until {} by uid {}{reason}: run `rosterd resume`, or remove {} if no agent is running",
+        "paused until {} by uid {}{reason}: run `{}`, or remove {} if no agent is running",
         to_come(pause.until, SystemTime::now(), &Zone::system()),
         pause.uid,
+        rosterd("resume"),
         file.display()
     ))
 }

@@ -14,6 +14,7 @@ use crate::decide::{Failure, Input, Pin, Pins};
 use crate::error::Exit;
 use crate::history::{NoContent, Trail};
 use crate::report::words::field;
+use crate::text::command::rosterd;
 use crate::text::time::{Zone, past, to_come, utc};
 
 /// Why there is no rollback.
@@ -128,7 +129,7 @@ impl Agent {
         if let Some(until) = engine.paused() {
             let now = SystemTime::now();
             let until = to_come(now + until.since(self.driver.now()), now, &Zone::system());
-            let why = format!("paused until {until}: `rosterd resume` ends the pause");
+            let why = format!("paused until {until}: `{}` ends the pause", rosterd("resume"));
             return Err((Exit::Held, why));
         }
         let unit: Vec<_> = engine.unit_templates(template).collect();
@@ -223,9 +224,9 @@ impl Agent {
         }
         let others: Vec<&str> = names.iter().filter(|other| *other != name).map(|other| &**other).collect();
         let with = if others.is_empty() { String::new() } else { format!(", with {} of its unit", others.join(", ")) };
+        let end = rosterd(format!("resume {name}"));
         let at = past(*written, SystemTime::now(), &Zone::system());
-        let text =
-            format!("{name}: pinned to generation {generation} of {at}{with}; `rosterd resume {name}` ends that\n");
+        let text = format!("{name}: pinned to generation {generation} of {at}{with}; `{end}` ends that\n");
         if let Some((reload, pending)) = reloads.find(|(_, pending)| own(pending)) {
             let why = pending.report().and_then(|it| it.last_error).unwrap_or_default();
             return failed(format!("{text}but its reload failed and will be retried: `{reload}`: {why}"));

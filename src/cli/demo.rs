@@ -51,6 +51,7 @@ pub async fn demo(args: DemoArgs, blocked: Option<BlockedSignals>) -> Result<u8,
     texts[4].1 = config.trim_start();
     create(&texts)?;
     print(&introduction(&directory))?;
+    crate::text::command::set_files(Some(&directory.join("rosterd.toml")), None);
     let source =
         ConfigSource { file: Some(directory.join("rosterd.toml")), program: Some(vec![]), ..ConfigSource::default() };
     signals::drop_forwarded()?;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::path::{Env, Kind};
 use super::tree::Tree;
 use super::words::{hosts, listed, name};
+use crate::text::command::rosterd;
 
 #[cfg(test)]
 mod tests;
@@ -27,8 +28,9 @@ pub fn findings(tree: &Tree) -> Vec<Finding> {
     let service = &tree.service;
     if !tree.envs.contains_key(&Env::ROOT) {
         let text = format!(
-            "{service}: {} is missing; complete it with `rosterd jones init {service}`",
-            service.conf(&Env::ROOT)
+            "{service}: {} is missing; complete it with `{}`",
+            service.conf(&Env::ROOT),
+            rosterd(format!("jones init {service}"))
         );
         return vec![finding(text, false)];
     }
@@ -37,7 +39,8 @@ pub fn findings(tree: &Tree) -> Vec<Finding> {
         let shown = name(service, env);
         if let Err(why) = &nodes.conf.object {
             let text = format!(
-                "{shown}: its own configuration is not an object: {why}; replace it with `rosterd jones apply {shown} FILE`"
+                "{shown}: its own configuration is not an object: {why}; replace it with `{}`",
+                rosterd(format!("jones apply {shown} FILE"))
             );
             found.push(finding(text, false));
             continue;

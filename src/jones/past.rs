@@ -6,6 +6,7 @@ use super::entry::Entry;
 use super::json::Object;
 use super::path::Env;
 use super::tree::Tree;
+use crate::text::command::rosterd;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,11 @@ pub fn at(entries: &BTreeMap<u64, &Entry>, revision: u64, tree: &Tree) -> Result
     if !entries.contains_key(&revision) {
         let known = match (entries.keys().next(), entries.keys().next_back()) {
             (Some(first), Some(last)) => format!("the history of {} has r{first} to r{last}", tree.service),
-            _ => format!("{} has no history yet; begin one with `rosterd jones adopt {}`", tree.service, tree.service),
+            _ => format!(
+                "{} has no history yet; begin one with `{}`",
+                tree.service,
+                rosterd(format!("jones adopt {}", tree.service))
+            ),
         };
         return Err(format!("there is no revision r{revision}: {known}"));
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::digest::sha256;
 use crate::model::node_path::NodePath;
+use crate::text::command::rosterd;
 
 use super::entry::{Before, Entry, EnvChange};
 use super::json::{self, Json, Object};
@@ -374,7 +375,7 @@ fn env_change(tree: &Tree, diff: &ObjectDiff) -> EnvChange {
 fn broken(tree: &Tree, env: &Env, reason: &str) -> String {
     let path = tree.service.conf(env);
     format!(
-        "{path} is not a valid configuration: {reason}; replace it with `rosterd jones apply {}`",
-        name(&tree.service, env)
+        "{path} is not a valid configuration: {reason}; replace it with `{}`",
+        rosterd(format!("jones apply {}", name(&tree.service, env)))
     )
 }

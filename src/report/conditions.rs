@@ -9,6 +9,7 @@ use crate::decide::report::{
     Freshness, HoldReport, IsolatedReport, KeyReport, Reason, ReloadReport, ReloadState, Report, Retry, RosterReport,
     Stage, TemplateReport, plural,
 };
+use crate::text::command::rosterd;
 use crate::text::one_line;
 use crate::text::time::{past, rough};
 
@@ -48,15 +49,19 @@ impl Condition {
 
 /// The condition that a load was refused.
 pub fn refused(it: &Refusal, context: &Context) -> Condition {
-    let (what, next) = match it.part {
-        Part::Configuration => ("configuration", "the previous one is in use; run `rosterd check`, then send HUP"),
-        Part::Templates => ("templates", "the previous ones are in use; run `rosterd check`"),
+    let (what, used, then) = match it.part {
+        Part::Configuration => ("configuration", "the previous one is in use", ", then send HUP"),
+        Part::Templates => ("templates", "the previous ones are in use", ""),
     };
     let at = past(it.since, context.wall, &context.zone);
     let place = it.place.as_deref().map(|place| format!("{}: ", field(place))).unwrap_or_default();
     let more =
         if it.problems > 1 { format!(" (and {})", plural(it.problems - 1, "more problem")) } else { String::new() };
-    let text = format!("{what} rejected at {at}: {place}{}{more}; {next}", field(&it.reason));
+    let text = format!(
+        "{what} rejected at {at}: {place}{}{more}; {used}; run `{}`{then}",
+        field(&it.reason),
+        rosterd("check")
+    );
     Condition::info(Health::Warning, text)
 }
 
@@ -112,7 +117,8 @@ fn blocked_by_pin(report: &Report, template: &TemplateReport) -> Option<Conditio
     let unit = template.config.unit.as_ref().filter(|_| template.pin.is_none())?;
     let mut others = report.templates.values().filter(|it| it.config.unit.as_ref() == Some(unit));
     let name = &others.find(|it| it.pin.is_some())?.config.name;
-    let text = format!("blocked by unit {unit}: template {name} is pinned; `rosterd resume {name}` ends the pin");
+    let end = rosterd(format!("resume {name}"));
+    let text = format!("blocked by unit {unit}: template {name} is pinned; `{end}` ends the pin");
     Some(Condition::blocking(Health::Warning, text))
 }
 
@@ -152,7 +158,7 @@ fn paused(report: &Report, template: &TemplateReport, context: &Context) -> Opti
         let reason = pause.reason.as_deref().map(|reason| format!(": {}", field(reason))).unwrap_or_default();
         format!(" by uid {}{reason}", pause.uid)
     });
-    let text = format!("paused until {until}{}; `rosterd resume` ends the pause", who.unwrap_or_default());
+    let text = format!("paused until {until}{}; `{}` ends the pause", who.unwrap_or_default(), rosterd("resume"));
     Some(Condition { text, blocking: template.queued, health: Health::Warning })
 }
 
@@ -166,7 +172,8 @@ fn pinned(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
         count => format!("{} since then withheld", plural(usize::try_from(count).unwrap_or(usize::MAX), "change")),
     };
     let uid = pin.uid;
-    let end = format!("`rosterd diff {name}` shows what `rosterd resume {name}` would write");
+    let (diff, resume) = (rosterd(format!("diff {name}")), rosterd(format!("resume {name}")));
+    let end = format!("`{resume}` ends the pin and writes the current content, which `{diff}` shows");
     let text = format!("pinned to generation {generation} since {since} by uid {uid}{reason}; {withheld}; {end}");
     Some(Condition::blocking(Health::Warning, text))
 }
@@ -182,7 +189,7 @@ fn failure(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
         Retry::At(due) => format!("retry at {}", clock.due(due)),
         Retry::OnChange if stage == Stage::Unit => "will be retried with the whole unit".to_owned(),
         Retry::OnChange if stage == Stage::Rollback => {
-            format!("will be retried when {change}, or by `rosterd render {}`", template.config.name)
+            format!("will be retried when {change}, or by `{}`", rosterd(format!("render {}", template.config.name)))
         }
         Retry::OnChange => format!("will be retried when {change}"),
     };
@@ -243,7 +250,7 @@ pub fn roster_conditions(report: &Report, roster: &RosterReport, clock: &Clock) 
     for (count, what) in [(failed, "excluded because `where` failed"), (roster.quarantined.len(), "quarantined")] {
         if count > 0 {
             let nodes = plural(count, "node");
-            let text = format!("{name}: {nodes} {what}; details: rosterd explain {name}");
+            let text = format!("{name}: {nodes} {what}; details: {}", rosterd(format!("explain {name}")));
             all.push(Condition::info(Health::Warning, text));
         }
     }

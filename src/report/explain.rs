@@ -14,6 +14,7 @@ use crate::decide::report::{
 use crate::jones::path::Service;
 use crate::log::plain;
 use crate::model::node_path::Subject;
+use crate::text::command::rosterd;
 use crate::text::one_line;
 
 /// The maximum number of items in a list. `ls` has no limit.
@@ -78,7 +79,7 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     let mut out = format!("roster {}: {} in registry {}\n", config.name, config.subject, config.registry);
     let mut conditions = roster_conditions(report, it, &context.clock(report));
     // Conditions refer to this screen.
-    let reference = format!("details: rosterd explain {}", config.name);
+    let reference = format!("details: {}", rosterd(format!("explain {}", config.name)));
     for condition in &mut conditions {
         condition.text = condition.text.replace(&reference, "see below");
     }
@@ -103,7 +104,7 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     for hold in &it.holds {
         accept(&mut out, &config.name, hold);
     }
-    let title = format!("keys that `rosterd accept {}` would remove, with their files", config.name);
+    let title = format!("keys that `{}` would remove, with their files", rosterd(format!("accept {}", config.name)));
     list(&mut out, &title, it.kept_keys.iter().map(|key| field(key)));
     if let Some(filter) = &config.filter {
         let filter = field(&filter.to_string());
@@ -177,7 +178,8 @@ fn accept(out: &mut String, roster: &str, it: &HoldReport) {
         return;
     };
     let remain = plural(change.members, "member");
-    let _ = writeln!(out, "  with `rosterd accept {roster}`, {remain} of {} would remain", field(&it.path));
+    let _ =
+        writeln!(out, "  with `{}`, {remain} of {} would remain", rosterd(format!("accept {roster}")), field(&it.path));
     list(out, "would be removed", change.leave.iter().map(|name| field(name)));
     list(out, "would be added", change.join.iter().map(|name| field(name)));
 }

@@ -7,6 +7,7 @@ use super::conditions::Health;
 use super::status::{HoldStatus, KeyStatus, RosterStatus, Status, TemplateState, TemplateStatus};
 use super::words::{field, line};
 use crate::decide::report::plural;
+use crate::text::command::rosterd;
 use crate::text::time::{Zone, past, rough, to_come};
 
 #[cfg(test)]
@@ -41,7 +42,8 @@ impl Screen {
             let uid = pause.uid;
             let _ = writeln!(
                 out,
-                "PAUSED since {since} until {until} by uid {uid}{reason}; `rosterd resume` ends the pause"
+                "PAUSED since {since} until {until} by uid {uid}{reason}; `{}` ends the pause",
+                rosterd("resume")
             );
         }
         if let Some(it) = &status.program {
@@ -97,11 +99,16 @@ impl Screen {
             self.hold(out, first);
             if first.acceptable {
                 let name = &it.name;
-                let _ = writeln!(out, "  review: rosterd explain {name}; accept: rosterd accept {name}");
+                let _ = writeln!(
+                    out,
+                    "  review: {}; if the loss is real: {}",
+                    rosterd(format!("explain {name}")),
+                    rosterd(format!("accept {name}"))
+                );
             }
             let more = it.holds.len() - 1;
             if more > 0 {
-                let _ = writeln!(out, "  and {more} more: rosterd explain {}", it.name);
+                let _ = writeln!(out, "  and {more} more: {}", rosterd(format!("explain {}", it.name)));
             }
         }
     }
@@ -184,7 +191,7 @@ pub fn summary(status: &Status) -> String {
             format!("{templates}, {rosters}, {}", plural(members, "member"))
         }
         [problem] => problem.clone(),
-        [first, rest @ ..] => format!("{first}; {}: run rosterd status", plural(rest.len(), "more problem")),
+        [first, rest @ ..] => format!("{first}; {}: run {}", plural(rest.len(), "more problem"), rosterd("status")),
     };
     format!("{}: {text}", word(status.health.state))
 }

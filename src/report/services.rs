@@ -8,6 +8,7 @@ use super::conditions::{Condition, Health};
 use super::context::Clock;
 use super::words::{field, line};
 use crate::decide::report::{NodeState, ServiceHealth, ServiceReport, plural};
+use crate::text::command::rosterd;
 use crate::text::time::utc;
 
 /// A service in `status --json`.
@@ -67,8 +68,10 @@ pub fn condition(it: &ServiceReport, clock: &Clock<'_>) -> Condition {
     let state = |health, text: String| Condition { text, blocking: health > Health::Ok, health };
     if let Some(drain) = &it.drain {
         let until = drain.left.map(|left| clock.due(clock.now + left));
-        let until = until
-            .map_or_else(|| format!("until `rosterd undrain {}` is run", it.name), |until| format!("until {until}"));
+        let until = until.map_or_else(
+            || format!("until `{}` is run", rosterd(format!("undrain {}", it.name))),
+            |until| format!("until {until}"),
+        );
         let reason = drain.reason.as_deref().map(|reason| format!(": {}", field(reason))).unwrap_or_default();
         return state(Health::Warning, format!("DRAINED by uid {} {until}{reason}", drain.uid));
     }

@@ -16,6 +16,7 @@ use crate::report::health::{Problem, problems};
 use crate::report::snapshot::Snapshot;
 use crate::report::words::field;
 use crate::serve::recent_events::{RecentEvent, Subject};
+use crate::text::command::rosterd;
 use crate::text::time::{past, utc};
 
 mod events;
@@ -112,18 +113,23 @@ impl Page<'_> {
             html.text("The same for programs: ");
             html.leaf("a", &[("href", "/status.json")], "status.json");
             html.text(". On this host: ");
-            html.leaf("code", &[], "rosterd status");
+            html.leaf("code", &[], &rosterd("status"));
             html.text(", ");
-            html.leaf("code", &[], "rosterd explain NAME");
+            html.leaf("code", &[], &rosterd("explain NAME"));
             html.text(".");
         });
+    }
+
+    /// As many as `rosterd status` counts.
+    fn problem_count(&self) -> usize {
+        self.problems.len() + self.consequences.len()
     }
 
     /// The state of the agent in a few words: `Critical: 2 problems`.
     fn summary(&self) -> String {
         match self.health {
             Health::Ok => "All is well".to_owned(),
-            health => format!("{}: {}", word(health), plural(self.problems.len(), "problem")),
+            health => format!("{}: {}", word(health), plural(self.problem_count(), "problem")),
         }
     }
 
@@ -144,7 +150,7 @@ impl Page<'_> {
         });
         html.element("nav", &[("aria-label", "Sections")], |html| {
             let sections = [
-                ("problems", "Problems", self.problems.len()),
+                ("problems", "Problems", self.problem_count()),
                 ("rosters", "Rosters", self.report.rosters.len()),
                 ("keys", "Keys", self.report.keys.len()),
                 ("templates", "Templates", self.report.templates.len()),

@@ -166,7 +166,8 @@ fn accept_admits_only_the_view_that_was_shown() {
     lose(&site, &agent, 3..=8);
     let text = explain(&site, "web");
     assert!(
-        text.contains("with `rosterd accept web`, 2 members of /services/web would remain\n  would be removed (6):\n"),
+        text.contains("with `rosterd accept web -c ")
+            && text.contains("`, 2 members of /services/web would remain\n  would be removed (6):\n"),
         "{text}"
     );
     site.remove(&member(2));

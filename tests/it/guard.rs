@@ -161,9 +161,12 @@ fn twelve_of_eighteen_expire(steps: usize) {
     assert!(agent.stop().success());
     let agent = site.start();
     holds(&agent, &site);
-    assert!(site.run(&["status"]).expect(0).stdout().contains(": looking; `rosterd resume` ends the pause"));
+    assert!(site.run(&["status"]).expect(0).stdout().contains(": looking; `rosterd resume -c "));
     let shown = site.run(&["explain", "x"]).expect(0).stdout();
-    assert!(shown.contains("with `rosterd accept x`, 6 members of /services/x would remain"), "{shown}");
+    assert!(
+        shown.contains("with `rosterd accept x -c ") && shown.contains("`, 6 members of /services/x would remain"),
+        "{shown}"
+    );
     site.run(&["explain", "most"]).expect(0);
     let refused = site.run(&["accept", "most"]);
     assert!(

@@ -11,6 +11,7 @@ use crate::jones::store::pending::is_pending;
 use crate::jones::tree::Tree;
 use crate::log::plain;
 use crate::model::node_path::NodePath;
+use crate::text::command::rosterd;
 
 use super::common::{Context, ask, say, service};
 use super::history::outside;
@@ -123,7 +124,7 @@ async fn look(context: &mut Context, service: &Service) -> Result<Vec<Finding>, 
         say(&changed.text(service));
     }
     if history.is_empty() {
-        say(&format!("{service}: no history yet; begin one with `rosterd jones adopt {service}`"));
+        say(&format!("{service}: no history yet; begin one with `{}`", rosterd(format!("jones adopt {service}"))));
     }
     Ok(found)
 }
@@ -149,10 +150,10 @@ async fn access(context: &mut Context, tree: &Tree) -> Result<Vec<Finding>, Fata
         {
             let path = tree.service.conf(env);
             let text = format!(
-                "{path}: its ACL is not that of its parent: {}, not {}; if that is not wanted: rosterd jones acl {} --grant",
+                "{path}: its ACL is not that of its parent: {}, not {}; if that is not wanted: {}",
                 acl::text(&own),
                 acl::text(&parent),
-                tree.service
+                rosterd(format!("jones acl {} --grant", tree.service))
             );
             found.push(Finding { text, is_repairable: false });
         }

@@ -12,6 +12,7 @@ use crate::jones::json::{Json, Object};
 use crate::jones::proposal::{ConfEdit, Proposal};
 use crate::jones::tree::Tree;
 use crate::jones::words::name;
+use crate::text::command::rosterd;
 
 use super::common::{Context, Target, WriteOptions, ask, entry, say, target};
 
@@ -106,12 +107,16 @@ fn own<'a>(tree: &'a Tree, target: &Target) -> Result<&'a Object, Fatal> {
     let node = tree.envs.get(&target.env).map(|nodes| &nodes.conf);
     let shown = name(&target.service, &target.env);
     let Some(node) = node else {
-        let message = format!("there is no environment {shown}; create it with `rosterd jones create {shown}`");
+        let message =
+            format!("there is no environment {shown}; create it with `{}`", rosterd(format!("jones create {shown}")));
         return Err(Fatal::new(Exit::Failed, message));
     };
     node.object.as_ref().map_err(|why| {
         let path = target.service.conf(&target.env);
-        let message = format!("{path} is not an object ({why}); replace it with `rosterd jones apply {shown} FILE`");
+        let message = format!(
+            "{path} is not an object ({why}); replace it with `{}`",
+            rosterd(format!("jones apply {shown} FILE"))
+        );
         Fatal::new(Exit::Failed, message)
     })
 }
@@ -153,8 +158,11 @@ pub async fn apply(context: &mut Context, args: ApplyArgs) -> Result<Exit, Fatal
 /// Runs `create`.
 pub async fn create(context: &mut Context, args: CreateArgs) -> Result<Exit, Fatal> {
     if args.target.env.is_root() {
-        let message =
-            format!("write {0}/ENVIRONMENT, or create the service: rosterd jones init {0}", args.target.service);
+        let message = format!(
+            "write {0}/ENVIRONMENT, or create the service: {1}",
+            args.target.service,
+            rosterd(format!("jones init {}", args.target.service))
+        );
         return Err(Fatal::new(Exit::Usage, message));
     }
     let wanted = args.file.as_deref().map(read_object).transpose()?.unwrap_or_default();

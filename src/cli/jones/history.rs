@@ -18,6 +18,7 @@ use crate::jones::tree::Tree;
 use crate::jones::words::{listed, name};
 use crate::log::plain;
 use crate::model::version::Zxid;
+use crate::text::command::rosterd;
 use crate::text::time::utc;
 
 use super::common::{Context, Target, WriteOptions, revision, say, service, target};
@@ -113,7 +114,7 @@ pub async fn history(context: &mut Context, args: HistoryArgs) -> Result<Exit, F
     let tree = context.store.any_tree(service).await?;
     let history = context.store.history(service).await?;
     if history.is_empty() {
-        say(&format!("{service} has no history yet; begin one with `rosterd jones adopt {service}`"));
+        say(&format!("{service} has no history yet; begin one with `{}`", rosterd(format!("jones adopt {service}"))));
         return Ok(Exit::Done);
     }
     let changed = outside(&tree, &history);

@@ -8,6 +8,7 @@ use crate::jones::path::Service;
 use crate::jones::proposal::{HostEdit, Proposal};
 use crate::jones::tree::Tree;
 use crate::jones::words::name;
+use crate::text::command::rosterd;
 
 use super::common::{Context, Target, WriteOptions, host, service, target};
 
@@ -59,7 +60,8 @@ pub async fn associate(context: &mut Context, args: AssociateArgs) -> Result<Exi
     let tree = context.store.tree(&args.target.service).await?;
     if !tree.envs.contains_key(&args.target.env) {
         let shown = name(&args.target.service, &args.target.env);
-        let message = format!("there is no environment {shown}; create it with `rosterd jones create {shown}`");
+        let message =
+            format!("there is no environment {shown}; create it with `{}`", rosterd(format!("jones create {shown}")));
         return Err(Fatal::new(Exit::Failed, message));
     }
     let wanted = args.target.service.view(&args.target.env).to_string();

@@ -10,6 +10,7 @@ use crate::jones::path::{Env, Service};
 use crate::jones::records;
 use crate::jones::tree::{EnvNodes, MapsNode, Node, Tree};
 use crate::model::node_path::NodePath;
+use crate::text::command::rosterd;
 use crate::zk::{Bytes, Connection, ServerError, Stat};
 
 use super::{Stop, Store, failed, found};
@@ -30,7 +31,8 @@ impl Store {
         if tree.envs.contains_key(&Env::ROOT) {
             return Ok(tree);
         }
-        let message = format!("there is no service {service}; create it with `rosterd jones init {service}`");
+        let message =
+            format!("there is no service {service}; create it with `{}`", rosterd(format!("jones init {service}")));
         Err(Fatal::new(Exit::Failed, message))
     }
 

@@ -81,7 +81,7 @@ fn a_held_roster_shows_what_is_in_use_and_what_the_registry_has() {
         "rosterd 1.2.3, process 7, running since 1970-01-01T00:16:40Z (15m ago): WARNING, 1 problem\n\
          roster web /services/web: HELD, 8 in use (last known-good), 2 in the registry, fresh, payload nextdoor\n\
          \x20 held since 1970-01-01T00:16:40Z (15m ago): 2 of 8 members of /services/web remain; ends when enough members return\n\
-         \x20 review: rosterd explain web; accept: rosterd accept web\n"
+         \x20 review: rosterd explain web; if the loss is real: rosterd accept web\n"
     );
     let shown = text(&status(vec![], vec![held(0)], Health::Critical, &["web held"]));
     assert!(shown.contains(": HELD, none in use, 2 in the registry, fresh"), "{shown}");

@@ -10,6 +10,7 @@ use crate::report::commands::commands as commands_for;
 use crate::report::conditions::Health;
 use crate::report::health::{Problem, Subject};
 use crate::report::words::field;
+use crate::text::command::rosterd;
 
 /// The most problems that are listed. Each row below the list shows its own, too.
 const MAX_LISTED: usize = 40;
@@ -38,7 +39,8 @@ impl Page<'_> {
                     self.problems.iter().take(MAX_LISTED).for_each(|problem| self.problem(html, problem));
                 });
                 if self.problems.len() > MAX_LISTED {
-                    let text = format!("And {} more, below and in `rosterd status`.", self.problems.len() - MAX_LISTED);
+                    let text =
+                        format!("And {} more, below and in `{}`.", self.problems.len() - MAX_LISTED, rosterd("status"));
                     html.element("p", &[], |html| sentence(html, &text));
                 }
             },

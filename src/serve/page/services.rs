@@ -14,6 +14,7 @@ use crate::report::program::ProgramStatus;
 use crate::report::services::{condition, is_registered};
 use crate::report::words::field;
 use crate::serve::recent_events::RecentEvent;
+use crate::text::command::rosterd;
 
 /// The most events of one service that are listed.
 const MAX_EVENTS: usize = 8;
@@ -61,7 +62,7 @@ impl Page<'_> {
                 html.leaf("code", &[], &status.command);
                 html.text(&format!(": {}", field(&status.text)));
             });
-            list(html, "Waits for", MAX_EVENTS, status.waiting_for.into_iter(), "rosterd status");
+            list(html, "Waits for", MAX_EVENTS, status.waiting_for.into_iter(), &rosterd("status"));
         });
     }
 }

@@ -14,6 +14,7 @@ use crate::report::conditions::{Condition, Health, own_conditions, template_cond
 use crate::report::health::Subject;
 use crate::report::words::{field, line};
 use crate::serve::recent_events::RecentEvent;
+use crate::text::command::rosterd;
 use crate::text::single_quoted;
 use crate::text::time::rough;
 
@@ -77,7 +78,7 @@ impl Page<'_> {
         // The output of what fails now is above.
         self.event_list(html, &shown, worst(&all) == Health::Ok);
         self.uses(html, it);
-        let explain = format!("rosterd explain {}", single_quoted(name));
+        let explain = rosterd(format!("explain {}", single_quoted(name)));
         let files: Vec<String> = self
             .report
             .files(name)
@@ -100,7 +101,7 @@ impl Page<'_> {
             time_of(html, UNIX_EPOCH + Duration::from_millis(entry.at_ms), self.context.wall);
             let checked = entry.generation.as_ref().and_then(|it| it.checked);
             html.text(if checked == Some(true) { "check passed; " } else { "" });
-            html.leaf("code", &[], &format!("rosterd history show {}", entry.number));
+            html.leaf("code", &[], &rosterd(format!("history show {}", entry.number)));
         });
         let lines = diff.lines().collect::<Vec<_>>();
         html.element("pre", &[], |html| {

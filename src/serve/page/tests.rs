@@ -7,6 +7,7 @@ use crate::decide::{Failure, Outcome, ReloadOutcome, Stage};
 use crate::model::node_path::{NodePath, Subject as PathSubject};
 use crate::model::registry_event::Update;
 use crate::model::version::Versions;
+use crate::report::status::Status;
 use crate::serve::recent_events::RecentEvents;
 
 /// The elements and attributes of the page. None of them runs a script, and no style is inline.
@@ -80,7 +81,8 @@ fn a_hold_is_shown_first_with_its_reason_and_the_commands() {
     let problem = text.split_once("What is wrong\n").unwrap().1.split_once("Rosters\n").unwrap().0;
     assert!(problem.starts_with("Warning roster web: web held since 1970-01-01T00:01:4"), "{problem}");
     assert!(problem.contains("5 members of /services/web remain") || problem.contains("1 of 5 members"), "{problem}");
-    assert!(problem.contains("Run rosterd explain web, then rosterd accept web"), "{problem}");
+    assert!(problem.contains("Run rosterd explain web\n"), "to accept a loss is no routine: {problem}");
+    assert!(text.contains("With rosterd accept web, 1 member of /services/web would remain."), "{text}");
     assert!(text.contains("5 members in use, 1 in the registry"), "{text}");
     assert!(text.contains("b:1, kept by the hold\n") && text.contains("a:1\n"), "{text}");
     assert!(text.contains("Would be removed (4)\nb:1\n"), "{text}");
@@ -140,6 +142,9 @@ fn an_unreachable_registry_is_one_problem_of_hundreds_of_rosters() {
     assert!(problem.starts_with("Warning registry default: registry default is unreachable: zk://a is not reached\n"));
     assert!(problem.contains("300 rosters, last known-good data in use: service000, service001"), "{problem}");
     assert_eq!(problem.matches("Warning").count(), 1, "{problem}");
+    let status = Status::new(&bench.engine.report(bench.now), &Snapshot::empty().context);
+    let count = status.health.problems.len();
+    assert!(page.contains(&format!("<title>Warning: {count} problems – ")), "as many as `status` counts");
     assert!(rest.starts_with("300 stale rosters\n") && rest.contains("300 templates that wait for rosters\n"));
     assert!(page.len() < 900_000, "{}", page.len());
     assert!(!page.contains("<details class=\"item warning\" id=\"roster-service000\" open"));

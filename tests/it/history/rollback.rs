@@ -53,7 +53,7 @@ fn haproxy_is_rolled_back_and_stays_so_until_it_is_resumed() {
     let numbers = generations(&site, "haproxy.cfg");
     assert_eq!(numbers.len(), 2, "what `render` wrote is in the history, too");
     let done = site.run(&["rollback", "haproxy.cfg", &numbers[0], "--reason", "502s since 11:40"]);
-    assert!(done.expect(0).stdout().contains("`rosterd resume haproxy.cfg` ends that"), "{}", done.stdout());
+    assert!(done.expect(0).stdout().contains("`rosterd resume haproxy.cfg -c "), "{}", done.stdout());
     assert_eq!((site.read("out/haproxy.cfg"), haproxy.reloads()), (old.clone(), 2), "the reload was waited for");
     client.put(&path(4), b"{}");
     let shows = |text: &str| site.run(&["explain", "haproxy.cfg"]).expect(0).stdout().contains(text);

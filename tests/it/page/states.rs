@@ -134,7 +134,7 @@ fn every_state_is_readable_in_light_in_dark_and_on_a_phone() {
     cluster.remove(1..=6);
     browser.shows("#state", "Warning: 1 problem");
     browser.shows("#problems", "web held since ");
-    browser.shows("#problems", "Run rosterd explain web, then rosterd accept web");
+    browser.shows("#problems", "Run rosterd explain web -c ");
     browser.shows("#roster-web", "10.0.8.1:80, kept by the hold");
     browser.shows("#roster-web .timeline + .axis", "1 joined, 1 left");
     browser.show_as((WINDOW.0, 1060), false);
@@ -143,7 +143,7 @@ fn every_state_is_readable_in_light_in_dark_and_on_a_phone() {
     accessibility::check(&browser, "a hold, light");
     let text = in_text_browser(&scene.url);
     let (problem, rosters) = (text.find("web held since").unwrap(), text.find("Members (8)").unwrap());
-    assert!(problem < rosters && text.contains("Run rosterd explain web, then rosterd accept web"), "{text}");
+    assert!(problem < rosters && text.contains("Run rosterd explain web -c "), "{text}");
 
     (1..=6).for_each(|n| cluster.put(&format!("10.0.8.{n}:80"), b"{}"));
     browser.shows("#state", "All is well");
