@@ -186,11 +186,11 @@ impl Library {
     /// files of its unit depends on what they depend on: a member in one of them can be why the check rejects its own.
     pub fn needs(&self, template: &TemplateConfig) -> Needs {
         let of = |src: &Path| {
-            self.entries.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone())
+            self.entries.get(src).map_or(Needs { all: true, ..Needs::default() }, |entry| entry.needs.clone())
         };
         let mut needs = of(&template.src);
         for other in self.checked_with(template).into_iter().flat_map(|unit| &unit.templates) {
-            let Needs { names, all } = of(&other.src);
+            let Needs { names, all, .. } = of(&other.src);
             needs.names.extend(names);
             needs.all |= all;
         }
@@ -200,7 +200,7 @@ impl Library {
     /// The names that a template with `each` depends on, besides the members of its key.
     pub fn needs_per_key(&self, src: &Path) -> Needs {
         let mut needs =
-            self.per_key.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone());
+            self.per_key.get(src).map_or(Needs { all: true, ..Needs::default() }, |entry| entry.needs.clone());
         needs.names.retain(|name| !LOCAL_NAMES.contains(&&**name));
         needs
     }

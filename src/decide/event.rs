@@ -39,6 +39,7 @@ events! {
     StaleRefused = stale_refused Warn "last known-good data not used" { template: Name, roster: Name, reason: String }
     FormatChosen = format_chosen Info "format chosen" { roster: Name, path: NodePath, format: Format }
     MemberQuarantined = member_quarantined Warn "member quarantined" { roster: Name, path: NodePath, reason: Quarantine }
+    MemberDataIgnored = member_data_ignored Warn "member used without its data" { roster: Name, path: NodePath, reason: Quarantine }
     NotAMember = not_a_member Info "node is not a member; left out" { roster: Name, path: NodePath, reason: NotAMember }
 
     // Registries.
@@ -92,6 +93,7 @@ events! {
     RollbackRefused = rollback_refused Warn "rollback refused; file unchanged" { template: Name, dest: PathBuf, generation: u64, uid: u32, reason: String }
     WritePinned = write_pinned Warn "file unchanged; it is pinned to an earlier generation" { template: Name, dest: PathBuf }
     MemberIsolated = member_isolated Warn "member left out" { template: Name, roster: Name, key: Option<Name>, member: Name, reason: String }
+    MembersWithoutPort = members_without_port Warn "template reads the port of members that have none" { template: Name, roster: Name, members: usize, reason: String }
     MemberRetried = member_retried Info "isolated member changed; retrying it" { template: Name, roster: Name, key: Option<Name>, member: Name }
     MemberReadmitted = member_readmitted Info "isolated member passes again" { template: Name, roster: Name, key: Option<Name>, member: Name }
     DriftDetected = drift_detected Warn "file changed by another process" { template: Name, dest: PathBuf, reason: String, on_drift: Words }

@@ -11,4 +11,6 @@ pub struct Needs {
     pub names: BTreeSet<Arc<str>>,
     /// It uses `rosters`, and so depends on every roster.
     pub all: bool,
+    /// It reads the port of members, and says nothing of those without one (`default`).
+    pub reads_port: bool,
 }

@@ -83,6 +83,8 @@ pub struct RosterReport {
     pub duplicates: Vec<(NodePath, Arc<str>)>,
     /// The quarantined nodes.
     pub quarantined: Vec<(NodePath, Quarantine)>,
+    /// The members that are used without their data, which is not JSON.
+    pub data_errors: Vec<(NodePath, Quarantine)>,
     /// The nodes that are not members.
     pub not_members: Vec<(NodePath, NotAMember)>,
     /// What the holds withhold and `accept` would admit.
@@ -147,6 +149,8 @@ pub struct TemplateReport {
     pub drift: Option<DriftReport>,
     /// The members that are left out of its file, because it fails with them (`isolate`).
     pub isolated: Vec<IsolatedReport>,
+    /// The members in its file without a port, which it reads.
+    pub without_port: Vec<MemberRef>,
     /// The templates of its unit that it waits for, with the rosters and keys of which they have no known-good view.
     pub waiting_for: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     /// With `each`: the keys that have no file, and why.

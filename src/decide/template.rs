@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::event::{Event, seconds};
 use super::in_flight::PublicationId;
-use super::isolate::Isolation;
+use super::isolate::{Isolation, MemberRef};
 use super::key::Key;
 use super::moment::Moment;
 use super::pending::Publish;
@@ -18,6 +18,7 @@ use crate::model::backoff;
 
 mod drift;
 mod pin;
+mod port;
 mod search;
 mod trial;
 
@@ -40,6 +41,8 @@ pub struct Template {
     /// For the file of a key: the progress of its removal.
     removal: Removal,
     isolation: Isolation,
+    /// The members in its file without a port, which it reads.
+    without_port: Vec<MemberRef>,
     drift: Option<Drift>,
     dispute: Dispute,
     pinning: Pinning,
@@ -78,6 +81,7 @@ impl Template {
             members: None,
             removal: Removal::No,
             isolation: Isolation::default(),
+            without_port: Vec::new(),
             drift: None,
             dispute: Dispute::default(),
             pinning: Pinning::default(),
@@ -201,6 +205,7 @@ impl Template {
             self.retry_changed_members(rosters, keys, events);
             let snapshot = self.snapshot(rosters, keys);
             self.set_in_flight(&snapshot);
+            self.find_members_without_port(&snapshot, events);
             return Some(snapshot);
         }
         // A registry that has not answered yet is reported separately.

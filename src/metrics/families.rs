@@ -125,13 +125,16 @@ impl Scrape {
 
     fn rosters(&self, out: &mut Exposition<'_>) -> fmt::Result {
         let Report { rosters, keys, now, .. } = &self.snapshot.report;
-        let gauges: [(_, _, Read<RosterReport, Option<usize>>); 7] = [
+        let gauges: [(_, _, Read<RosterReport, Option<usize>>); 8] = [
             ("roster_members", "Members that templates see.", |it| {
                 Some(it.value.as_ref().map_or(0, RosterValue::count))
             }),
             ("roster_registry_members", "Members in the registry.", |it| it.in_registry),
             ("roster_min_members", "The configured min.", |it| Some(it.config.bounds.min())),
             ("roster_quarantined_nodes", "Nodes that cannot be used.", |it| Some(it.quarantined.len())),
+            ("roster_data_errors", "Members that are used without their data, which is not JSON.", |it| {
+                Some(it.data_errors.len())
+            }),
             ("roster_filtered_members", "Members that where excludes.", |it| Some(it.filtered.len())),
             ("roster_filter_errors", "Members for which where failed.", |it| {
                 Some(it.filtered.iter().filter(|(_, error)| error.is_some()).count())

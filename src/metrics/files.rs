@@ -20,6 +20,7 @@ pub struct Files {
     reload_failures: u32,
     drifted: usize,
     isolated: usize,
+    without_port: usize,
     /// When each was last found or brought up to date: the oldest time.
     rendered: Option<Moment>,
 }
@@ -63,6 +64,7 @@ pub fn collect(report: &Report, status: &Status, counters: &Counters) -> BTreeMa
         files.reload_failures = files.reload_failures.max(failures);
         files.drifted += usize::from(it.drift.is_some());
         files.isolated += it.isolated.len();
+        files.without_port += it.without_port.len();
         files.rendered = files.rendered.into_iter().chain(it.rendered).min();
     }
     all
@@ -87,7 +89,7 @@ pub fn encode(out: &mut Exposition<'_>, all: &BTreeMap<Arc<str>, Files>, clock: 
         &Family::new("template_failed_files", "Files that could not be brought up to date, by what failed."),
         failed,
     )?;
-    let gauges: [(_, _, Read<Files, usize>); 4] = [
+    let gauges: [(_, _, Read<Files, usize>); 5] = [
         ("template_pending_reloads", "Files whose reload is pending.", |it| it.reloads_pending),
         ("template_reload_failures", "How often the pending reload has failed in a row.", |it| {
             it.reload_failures as usize
@@ -96,6 +98,11 @@ pub fn encode(out: &mut Exposition<'_>, all: &BTreeMap<Arc<str>, Files>, clock: 
         ("template_isolated_members", "Members that are left out of a file, because it fails with them.", |it| {
             it.isolated
         }),
+        (
+            "template_members_without_port",
+            "Members in a file whose port the template reads, and that have none.",
+            |it| it.without_port,
+        ),
     ];
     for (name, help, value) in gauges {
         let series = all.iter().map(|(name, files)| ([("template", &**name)], number(value(files))));

@@ -135,7 +135,7 @@ pub fn text(value: &Value) -> Option<String> {
 /// Splits `host:port`. An IPv6 host may be in brackets or bare.
 pub fn host_and_port(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
-    let port = digits(port)?;
+    let port = digits(port).filter(|port| *port > 0)?;
     let bare = unbracketed(host);
     let is_whole = !host.is_empty() && (!bare.contains(':') || bare.parse::<Ipv6Addr>().is_ok());
     is_whole.then_some((bare, port))

@@ -4,10 +4,14 @@
 //! `{` to `}` is JSON; anything else, including invalid JSON, is `{"string_value": text}`, as in nd_service_registry. Bytes
 //! that are not UTF-8 are kept: every data is valid.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
-use super::field::{self, Object, host_and_port, object, text, unbracketed, weight, without_bom};
-use crate::model::member::Fields;
+use super::field::{self, Object, host_and_port, object, text, unbracketed, undecodable, weight, without_bom};
+use super::json::is_digits;
+use crate::model::member::{Fields, Member};
+use crate::model::quarantine::Quarantine;
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +51,30 @@ fn fields_place(name: &str, data: &Object) -> (Option<String>, Option<u16>) {
     let keys = if port.is_some() { &HOSTS[..] } else { &HOSTS[..1] };
     let host = keys.iter().find_map(|key| field::host(data.get(*key)?.as_str()?));
     (Some(host.unwrap_or_else(|| unbracketed(name).to_owned())), port)
+}
+
+/// Why a member has no port although its name or its data was to give one. A name that says nothing of a port is a host.
+pub fn port_error(member: &Member) -> Option<Quarantine> {
+    let fields = member.fields();
+    if fields.port.is_some() {
+        return None;
+    }
+    let has_wrong_port = |(host, port)| field::host(host).is_some() && is_digits(port);
+    let text = fields.data.get(STRING_VALUE).and_then(Value::as_str).and_then(|text| text.rsplit_once(':'));
+    let name = fields.host.as_deref().filter(|host| host.contains(':') && host.parse::<IpAddr>().is_err());
+    let wrong = [
+        (fields.data.get("port").is_some_and(|port| !port.is_null()), "port in its data is not a valid port"),
+        (text.is_some_and(has_wrong_port), "its data has no valid port"),
+        (name.is_some(), "its name has no valid port"),
+    ];
+    let wrong = wrong.into_iter().find_map(|(is_wrong, why)| is_wrong.then(|| undecodable(why)));
+    data_error(member).or(wrong)
+}
+
+/// Why data that begins as a JSON object does is only a text.
+pub fn data_error(member: &Member) -> Option<Quarantine> {
+    let text = member.fields().data.get(STRING_VALUE)?.as_str()?;
+    text.starts_with('{').then(|| object(text.as_bytes()).err())?
 }
 
 fn data(text: &str) -> Object {

@@ -4,6 +4,7 @@
 use thiserror::Error;
 
 use super::field::host_and_port;
+use super::nextdoor::port_error;
 use super::{DecodedNode, Format, Payload, decode};
 use crate::model::quarantine::Quarantine;
 use crate::model::registry_event::{NodeKind, Reading};
@@ -39,6 +40,11 @@ pub fn decode_child(
         return Ok(DecodedNode::NotAMember(NotAMember::HasChildren));
     }
     let decoded = decode(format, name, reading);
+    if let (Format::Nextdoor | Format::HostPort, Ok(DecodedNode::Member(member))) = (format, &decoded)
+        && let Some(why) = port_error(member)
+    {
+        return Err(why);
+    }
     let has_no_port = match &decoded {
         // Names of these formats hold everything, so that no data means nothing.
         _ if matches!(format, Format::Dubbo | Format::Hbase | Format::Solr) => false,

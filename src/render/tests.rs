@@ -154,6 +154,25 @@ fn needs_are_the_names_that_a_template_and_its_files_use() {
 }
 
 #[test]
+fn a_template_needs_ports_if_it_reads_them_and_has_no_default() {
+    let cases = [
+        ("{% for m in web %}{{ m.host }}:{{ m.port }}{% endfor %}", true),
+        ("{% for m in web %}{% if m.host is hostname and m.port %}{{ m.address }}{% endif %}{% endfor %}", true),
+        ("{{ [m for m in web if m.port] | length }}", true),
+        ("{% for m in web %}{% include 'line' %}{% endfor %}", true),
+        ("{% for m in web %}{{ <server m={m} /> }}{% endfor %}", true),
+        ("{% for m in web %}{{ m.host }} {{ m.port | default(value=80) }}{% endfor %}", false),
+        ("{% for m in web %}{{ m.host }}{% endfor %} {{ vars.port }} {{ settings.port }} m.port", false),
+    ];
+    let more = [("line", "{{ m.port }}"), ("lib", "{% component server(m) %}{{ m.port }}{% endcomponent %}")];
+    for (text, reads) in cases {
+        let mut files = vec![("t", text)];
+        files.extend(more);
+        assert_eq!(load(&dir(&files), &["t"]).unwrap().needs(&template("t")).reads_port, reads, "{text}");
+    }
+}
+
+#[test]
 fn the_full_host_name_is_resolved_only_if_it_is_used() {
     let cases = [
         ("{{ host.fqdn }}", true),

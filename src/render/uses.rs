@@ -34,6 +34,11 @@ impl Variable {
         std::iter::once(&self.ident).chain(&self.fields).map(|ident| &*ident.text)
     }
 
+    /// Whether it is the port of a member, which must not be missing.
+    pub fn is_port(&self) -> bool {
+        !self.guarded && matches!(&self.fields[..], [field] if field.text == "port")
+    }
+
     /// Whether it is `host.fqdn`, or `host` as a whole.
     pub fn is_fqdn(&self) -> bool {
         self.ident.text == "host" && self.fields.first().is_none_or(|field| field.text == "fqdn")

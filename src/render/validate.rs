@@ -250,6 +250,8 @@ impl Validator<'_> {
             self.add_need(&name.ident.text);
             // A local name counts, as for rosters. In the body of a component, `host` is only an argument.
             self.uses_fqdn |= !in_component && name.is_fqdn();
+            let is_local = name.local || scope.contains(&name.ident.text) || in_component;
+            self.needs.reads_port |= is_local && name.is_port();
             if !name.local && !scope.contains(&name.ident.text) {
                 self.check_variable(file, name, in_component, fragment);
             }

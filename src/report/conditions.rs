@@ -13,6 +13,9 @@ use crate::text::command::rosterd;
 use crate::text::one_line;
 use crate::text::time::{past, rough};
 
+/// The most members that a condition names.
+const MAX_NAMES: usize = 10;
+
 /// How serious something is, as monitoring plugins tell it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -109,7 +112,19 @@ pub fn own_conditions(template: &TemplateReport, clock: &Clock) -> Vec<Condition
     all.extend(failure(template, clock));
     all.extend(drift(template, clock));
     all.extend(template.isolated.iter().map(|it| isolated(it, clock)));
+    all.extend(without_port(template));
     all
+}
+
+/// Members whose port the template reads, and that have none: it shows them without it, or leaves them out.
+fn without_port(template: &TemplateReport) -> Option<Condition> {
+    let all = &template.without_port;
+    let names: Vec<String> = all.iter().take(MAX_NAMES).map(|it| field(&it.to_string())).collect();
+    let more = if all.len() > names.len() { format!(" and {} more", all.len() - names.len()) } else { String::new() };
+    let have = if all.len() == 1 { "has" } else { "have" };
+    let text =
+        format!("{} {have} no port, which the template reads: {}{more}", plural(all.len(), "member"), names.join(", "));
+    (!all.is_empty()).then(|| Condition::info(Health::Warning, text))
 }
 
 /// Another template of the unit is pinned, and this one is not: their files would contradict each other.
@@ -247,7 +262,11 @@ pub fn roster_conditions(report: &Report, roster: &RosterReport, clock: &Clock) 
         all.push(Condition::blocking(Health::Ok, text));
     }
     let failed = roster.filtered.iter().filter(|(_, error)| error.is_some()).count();
-    for (count, what) in [(failed, "excluded because `where` failed"), (roster.quarantined.len(), "quarantined")] {
+    for (count, what) in [
+        (failed, "excluded because `where` failed"),
+        (roster.quarantined.len(), "quarantined"),
+        (roster.data_errors.len(), "used without data, which is not JSON"),
+    ] {
         if count > 0 {
             let nodes = plural(count, "node");
             let text = format!("{name}: {nodes} {what}; details: {}", rosterd(format!("explain {name}")));

@@ -118,6 +118,9 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     let duplicates = duplicates.map(|(path, first)| format!("{}: same as {}", field(path.as_str()), field(first)));
     list(&mut out, "duplicates of a host and port", duplicates);
     let quarantined = it.quarantined.iter();
+    let data_errors = it.data_errors.iter();
+    let data_errors = data_errors.map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string())));
+    list(&mut out, "used without their data", data_errors);
     let quarantined = quarantined.map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string())));
     list(&mut out, "quarantined", quarantined);
     for (name, template) in &report.templates {

@@ -16,6 +16,9 @@ mod tests;
 /// How many lines of a command's output are shown. `explain` shows more.
 const OUTPUT_LINES: usize = 6;
 
+/// How many warnings of a template are shown besides the reason that it is not up to date.
+const WARNINGS: usize = 3;
+
 /// Who reads the screen: now, and in this zone.
 #[derive(Debug)]
 pub struct Screen {
@@ -87,9 +90,13 @@ impl Screen {
         }
         let fresh = freshness(it.fresh, it.view_age_s);
         let _ = write!(out, ", {fresh}, payload {}", field(&it.payload));
-        for (count, what) in
-            [(it.quarantined, "quarantined"), (it.filtered, "excluded by `where`"), (it.duplicates, "duplicates")]
-        {
+        for (count, what) in [
+            (it.quarantined, "quarantined"),
+            (it.data_errors, "used without data"),
+            (it.left_out, "left out of a file"),
+            (it.filtered, "excluded by `where`"),
+            (it.duplicates, "duplicates"),
+        ] {
             if count > 0 {
                 let _ = write!(out, ", {count} {what}");
             }
@@ -145,9 +152,13 @@ impl Screen {
         if let Some(reload) = it.reload.as_ref().filter(|reload| reload.failures == 0) {
             let _ = writeln!(out, "  {}", line(&reload.text));
         }
-        if let Some(why) = &it.waiting_for {
-            reason(out, "  ", why);
-            let _ = writeln!(out, "  details: rosterd explain {}", field(&it.name));
+        it.waiting_for.iter().for_each(|why| reason(out, "  ", why));
+        it.warnings.iter().take(WARNINGS).for_each(|why| reason(out, "  ", why));
+        if it.warnings.len() > WARNINGS {
+            let _ = writeln!(out, "  and {} more", it.warnings.len() - WARNINGS);
+        }
+        if it.waiting_for.is_some() || !it.warnings.is_empty() {
+            let _ = writeln!(out, "  details: {}", rosterd(format!("explain {}", field(&it.name))));
         }
     }
 }

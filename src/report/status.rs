@@ -1,5 +1,7 @@
 //! The output of `status` and `status --json`, made from the engine's report.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::Reload;
@@ -12,7 +14,7 @@ use crate::log::json_safe;
 use crate::payload::mask_credentials;
 use crate::text::time::utc;
 
-use super::conditions::{self, Condition, Health, reload_condition, template_conditions};
+use super::conditions::{self, Condition, Health, own_conditions, reload_condition, template_conditions};
 use super::context::{Clock, Context, Part, Refusal};
 use super::health::HealthStatus;
 use super::program::ProgramStatus;
@@ -119,6 +121,12 @@ pub struct RosterStatus {
     pub holds: Vec<HoldStatus>,
     /// The number of quarantined nodes.
     pub quarantined: usize,
+    /// The number of members that are used without their data, which is not JSON.
+    #[serde(default)]
+    pub data_errors: usize,
+    /// The number of members that are left out of a file, because it fails with them.
+    #[serde(default)]
+    pub left_out: usize,
     /// The number of nodes that are not members.
     #[serde(default)]
     pub not_members: usize,
@@ -200,6 +208,9 @@ pub struct TemplateStatus {
     /// The members that are left out of its file, because it fails with them.
     #[serde(default)]
     pub left_out: Vec<LeftOutStatus>,
+    /// What a person should look at, besides `waiting_for`: members that are left out, or that have no port.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// A pinned file.
@@ -280,7 +291,7 @@ impl Status {
             paused,
             program: context.program.as_ref().map(|it| ProgramStatus::new(it, clock)),
             registries: report.registries.iter().map(|(name, it)| registry(name, it)).collect(),
-            rosters: report.rosters.values().map(|it| roster(it, clock)).collect(),
+            rosters: report.rosters.values().map(|it| roster(report, it, clock)).collect(),
             keys: report.keys.values().map(|it| key(it, clock)).collect(),
             templates: report.templates.values().map(|it| template(report, it, context)).collect(),
             services: context.services.iter().map(|it| services::status(it, clock)).collect(),
@@ -326,7 +337,13 @@ fn hold(path: &str, hold: &Hold, acceptable: bool, clock: &Clock) -> HoldStatus 
     }
 }
 
-fn roster(it: &RosterReport, clock: &Clock) -> RosterStatus {
+/// The number of members that are left out of at least one file.
+fn left_out_count(report: &Report, roster: &str) -> usize {
+    let isolated = report.templates.values().flat_map(|it| &it.isolated).map(|it| &it.member);
+    isolated.filter(|it| *it.roster == *roster).collect::<BTreeSet<_>>().len()
+}
+
+fn roster(report: &Report, it: &RosterReport, clock: &Clock) -> RosterStatus {
     let status = |held: &HoldReport| hold(&held.path, &held.hold, held.acceptable, clock);
     // The first hold that affects what templates see. A hold of a key that never had enough members does not.
     let first = it.holds.iter().find(|held| held.kept.is_some()).or(it.holds.first());
@@ -344,6 +361,8 @@ fn roster(it: &RosterReport, clock: &Clock) -> RosterStatus {
         hold: first.filter(|_| it.held).map(status),
         holds: it.holds.iter().map(status).collect(),
         quarantined: it.quarantined.len(),
+        data_errors: it.data_errors.len(),
+        left_out: left_out_count(report, &it.config.name),
         not_members: it.not_members.len(),
         filtered: it.filtered.len(),
         filter_errors: it.filtered.iter().filter(|(_, error)| error.is_some()).count(),
@@ -393,6 +412,9 @@ fn template(report: &Report, it: &TemplateReport, context: &Context) -> Template
     let error = failed.or_else(|| pending?.1.last_error.as_ref());
     let blocking: Vec<Condition> =
         template_conditions(report, it, context).into_iter().filter(|condition| condition.blocking).collect();
+    let first = blocking.first().map(|condition| &condition.text);
+    let mut warnings = own_conditions(it, clock);
+    warnings.retain(|condition| condition.health > Health::Ok && Some(&condition.text) != first);
     TemplateStatus {
         name: it.config.name.to_string(),
         dest: it.config.dest.display().to_string(),
@@ -415,5 +437,6 @@ fn template(report: &Report, it: &TemplateReport, context: &Context) -> Template
         }),
         drifted_since: it.drift.as_ref().map(|drift| clock.time(drift.since)),
         left_out: it.isolated.iter().map(|it| left_out(it, clock)).collect(),
+        warnings: warnings.iter().map(|condition| mask_credentials(&condition.text).into_owned()).collect(),
     }
 }

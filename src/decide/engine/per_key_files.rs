@@ -56,7 +56,7 @@ impl Engine {
         self.per_key_files.patterns.clear();
         let each = templates.into_iter().map(|plan| {
             let Some(each) = plan.config.pattern() else { return plan };
-            let needs = Needs { names: BTreeSet::from([Arc::clone(&each.roster)]), all: false };
+            let needs = Needs { names: BTreeSet::from([Arc::clone(&each.roster)]), ..Needs::default() };
             let whole = TemplatePlan { config: Arc::clone(&plan.config), needs };
             self.per_key_files.patterns.insert(Arc::clone(&plan.config.name), plan);
             whole

@@ -75,6 +75,7 @@ impl Engine {
                     retry: out.retry_at,
                 })
                 .collect(),
+            without_port: template.without_port().to_vec(),
             waiting_for: waiting_for.collect(),
             without_file: without_file.map(|(key, why)| (Arc::clone(key), why.clone())).collect(),
         }

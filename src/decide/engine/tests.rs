@@ -24,4 +24,5 @@ mod size;
 mod slots;
 mod spread;
 mod units;
+mod unusable;
 mod views;

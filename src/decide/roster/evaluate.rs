@@ -177,7 +177,7 @@ impl Roster {
     }
 }
 
-/// The events of the nodes of a key that are left out, by name.
+/// The events of the nodes of a key that are left out, or used without their data, by name.
 fn left_out(members: &MemberSet, config: &RosterConfig, key: &str) -> BTreeMap<Arc<str>, Event> {
     let (roster, path) = (&config.name, config.subject.members_of(key));
     let quarantined = members.quarantined().map(|(name, reason)| {
@@ -187,5 +187,8 @@ fn left_out(members: &MemberSet, config: &RosterConfig, key: &str) -> BTreeMap<A
     let others = members.not_members().map(|(name, reason)| {
         (Arc::clone(name), Event::NotAMember { roster: Arc::clone(roster), path: path.child(name), reason })
     });
-    quarantined.chain(others).collect()
+    let data_errors = members.data_errors().map(|(name, reason)| {
+        (Arc::clone(name), Event::MemberDataIgnored { roster: Arc::clone(roster), path: path.child(name), reason })
+    });
+    quarantined.chain(others).chain(data_errors).collect()
 }

@@ -39,6 +39,7 @@ impl Roster {
             filtered: Vec::new(),
             duplicates: Vec::new(),
             quarantined: Vec::new(),
+            data_errors: Vec::new(),
             not_members: Vec::new(),
             held_members: kept_keys.iter().map(|key| (Arc::clone(key), None)).collect(),
             kept_keys,
@@ -76,6 +77,7 @@ impl Roster {
         }
         report.filtered.extend(members.excluded().map(|(name, why)| (path.child(name), why.map(str::to_owned))));
         report.quarantined.extend(members.quarantined().map(|(name, why)| (path.child(name), why.clone())));
+        report.data_errors.extend(members.data_errors().map(|(name, why)| (path.child(name), why)));
         report.not_members.extend(members.not_members().map(|(name, why)| (path.child(name), why)));
     }
 }

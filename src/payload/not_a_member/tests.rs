@@ -69,3 +69,41 @@ fn a_format_that_names_its_members_decides_by_itself() {
     let read = decode_child(&Payload::default(), &Format::Nextdoor, "closed", &Err("no permission".into()));
     assert!(matches!(read, Err(Quarantine::Unreadable(_))), "what cannot be read is unknown: {read:?}");
 }
+
+#[test]
+fn a_node_that_was_to_have_a_port_and_has_none_is_quarantined() {
+    let (name, port, text) =
+        ("its name has no valid port", "port in its data is not a valid port", "its data has no valid port");
+    let cases = [
+        ("10.0.0.1:0", "", Some(name)),
+        ("10.0.0.1:99999", "", Some(name)),
+        ("10.0.0.1:http", "", Some(name)),
+        (":80", "", Some(name)),
+        ("web1", r#"{"host":"10.0.0.1","port":"http"}"#, Some(port)),
+        ("web1", r#"{"port":0}"#, Some(port)),
+        ("web1", "10.0.0.1:70000", Some(text)),
+        ("web1", r#"{"host":"10.0.0.1" "port":80}"#, Some("its data is not JSON: ")),
+        ("web1", r#"{"host":"10.0.0.1","po"#, Some("its data is not JSON: ")),
+        // A host, and data that says nothing of a port.
+        ("web1", r#"{"host":"10.0.0.1","port":null}"#, None),
+        ("web1", "written by hand: see the wiki", None),
+        ("2001:db8::1", "", None),
+        // The name has what a server needs.
+        ("10.0.0.1:80", r#"{"port":"http"}"#, None),
+        ("10.0.0.1:80", "{broken}", None),
+    ];
+    for (node, data, why) in cases {
+        let read = |payload: &Payload, kind| read(payload, node, data, kind);
+        for kind in [Ephemeral, Persistent] {
+            let found = read(&Format::Nextdoor.into(), kind);
+            let is_right = match why {
+                Some(why) => found.starts_with(&format!("quarantined: {why}")),
+                None => !found.starts_with("quarantined"),
+            };
+            assert!(is_right, "{node} {data} {kind:?}: {found}, not {why:?}");
+        }
+        assert_eq!(read(&Payload { every_child: true, ..Payload::default() }, Ephemeral), "member", "{node} {data}");
+    }
+    // Its data is ignored.
+    assert_eq!(read(&Format::HostPort.into(), "web1", r#"{"port":"http"}"#, Ephemeral), "member");
+}

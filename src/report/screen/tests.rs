@@ -19,6 +19,7 @@ fn template(waiting_for: Option<&str>) -> TemplateStatus {
         pinned: None,
         drifted_since: None,
         left_out: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 
@@ -61,6 +62,8 @@ fn held(members: usize) -> RosterStatus {
         hold: Some(hold.clone()),
         holds: vec![hold],
         quarantined: 0,
+        data_errors: 0,
+        left_out: 0,
         not_members: 0,
         filtered: 0,
         filter_errors: 0,

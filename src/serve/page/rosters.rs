@@ -69,6 +69,9 @@ impl Page<'_> {
         let nodes =
             it.quarantined.iter().map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string())));
         list(html, "Quarantined", MAX_NODES, nodes, &explain);
+        let nodes =
+            it.data_errors.iter().map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string())));
+        list(html, "Used without their data", MAX_NODES, nodes, &explain);
         let nodes = it.filtered.iter().map(|(path, error)| {
             let error = error.as_ref().map(|error| format!(": `where` failed: {}", field(error)));
             field(path.as_str()) + &error.unwrap_or_default()
@@ -77,6 +80,17 @@ impl Page<'_> {
         let nodes =
             it.duplicates.iter().map(|(path, first)| format!("{}: same as {}", field(path.as_str()), field(first)));
         list(html, "Duplicates of a host and port", MAX_NODES, nodes, &explain);
+        for (template, others) in &self.report.templates {
+            let left_out: Vec<String> = others
+                .isolated
+                .iter()
+                .filter(|out| out.member.roster == *name)
+                .map(|out| {
+                    format!("{}: {}", field(&out.member.to_string()), field(&one_line(&out.failure.of_member())))
+                })
+                .collect();
+            list(html, &format!("Left out of template {}", field(template)), MAX_NODES, left_out.into_iter(), &explain);
+        }
         let nodes = it.not_members.iter().map(|(path, why)| format!("{}: {why}", field(path.as_str())));
         list(html, "Not members", MAX_NODES, nodes, &explain);
         self.used_by(html, name);

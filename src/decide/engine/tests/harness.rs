@@ -53,7 +53,7 @@ pub fn template(name: &str, needs: &[&str], reload: &str) -> TemplatePlan {
     let mut config = TemplateConfig::new(name, format!("{name}.tera"), format!("/etc/{name}"));
     config.reload = (!reload.is_empty()).then(|| Reload::Command(Command::Shell(reload.into())));
     let names: BTreeSet<Arc<str>> = needs.iter().map(|name| Arc::from(*name)).collect();
-    TemplatePlan { config: Arc::new(config), needs: Needs { names, all: false } }
+    TemplatePlan { config: Arc::new(config), needs: Needs { names, ..Needs::default() } }
 }
 
 pub fn plan(rosters: Vec<RosterConfig>, keys: Vec<KeyConfig>, templates: Vec<TemplatePlan>) -> Plan {

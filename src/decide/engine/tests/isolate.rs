@@ -669,7 +669,7 @@ fn each_key_is_searched_by_itself() {
     let services = Subject::parse("/services/*").unwrap();
     let mut config = roster("services", services.clone());
     config.guard.max_shrink_percent = 100;
-    let needs = Needs { names: BTreeSet::from([Arc::from("services")]), all: false };
+    let needs = Needs { names: BTreeSet::from([Arc::from("services")]), ..Needs::default() };
     let template = TemplatePlan { needs, ..checked(&[]) };
     let mut bench = Bench::new(plan(vec![config], Vec::new(), vec![template]));
     let list = |bad: &[usize]| {
@@ -769,4 +769,18 @@ proptest! {
         }
         prop_assert!(world.bench.is_idle() || world.bench.probes.is_empty());
     }
+}
+
+#[test]
+fn every_member_that_is_left_out_is_in_the_status() {
+    let mut world = World::new(real(8, &[2, 5]), any_bad);
+    world.settle();
+    let status = super::reports::status(&world.bench);
+    let template = &status.templates[0];
+    let shown: Vec<&String> = template.waiting_for.iter().chain(&template.warnings).collect();
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    for (text, member) in shown.iter().zip(["m02", "m05"]) {
+        assert!(text.starts_with(&format!("{member} of web is isolated: ")), "{text}");
+    }
+    assert_eq!((status.rosters[0].members, status.rosters[0].left_out), (8, 2));
 }

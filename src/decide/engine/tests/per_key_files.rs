@@ -23,7 +23,7 @@ fn each(on_gone: OnGone, more: &[&str]) -> TemplatePlan {
     let each = Some(Each::new("svc", "services", on_gone));
     let config = TemplateConfig { each, ..TemplateConfig::new("svc", "svc.tera", "/etc/x/{{ key }}.cfg") };
     let names = more.iter().map(|name| Arc::from(*name)).collect();
-    TemplatePlan { config: Arc::new(config), needs: Needs { names, all: false } }
+    TemplatePlan { config: Arc::new(config), needs: Needs { names, ..Needs::default() } }
 }
 
 fn bench(on_gone: OnGone) -> Bench {

@@ -39,7 +39,7 @@ pub fn explained(bench: &Bench, name: &str) -> String {
     explain(&bench.engine.report(bench.now), name, &about(bench)).unwrap()
 }
 
-fn status(bench: &Bench) -> Status {
+pub fn status(bench: &Bench) -> Status {
     Status::new(&bench.engine.report(bench.now), &about(bench))
 }
 
@@ -54,7 +54,7 @@ fn pending_reload(bench: &Bench) -> String {
 }
 
 /// How serious what is reported is, and each problem.
-fn health(bench: &Bench) -> (Health, Vec<String>) {
+pub fn health(bench: &Bench) -> (Health, Vec<String>) {
     let health = status(bench).health;
     (health.state, health.problems)
 }
