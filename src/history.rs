@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use std::{fs, io, thread};
 
 use tokio::sync::oneshot;
 
-use crate::config::HistoryConfig;
+use crate::config::{HistoryConfig, TemplateConfig};
 use crate::decide::Event;
 use crate::log::emit;
 use crate::state::append_log::Access;
@@ -54,12 +54,22 @@ enum Job {
 /// The newest entry with a difference of each template.
 type Differences = BTreeMap<String, Arc<Entry>>;
 
+/// The destination of the newest generation of each template.
+type Known = BTreeMap<String, PathBuf>;
+
+/// What is known without asking the thread.
+#[derive(Debug, Default)]
+struct Summary {
+    differences: Mutex<Differences>,
+    known: Mutex<Known>,
+}
+
 /// A handle on the history of a state directory. Clones share it.
 #[derive(Debug, Clone)]
 pub struct History {
     jobs: Sender<Job>,
     queue: Arc<Queue>,
-    differences: Arc<Mutex<Differences>>,
+    summary: Arc<Summary>,
 }
 
 #[derive(Debug, Default)]
@@ -77,8 +87,8 @@ impl History {
     /// The system refuses a thread.
     pub fn open(state_dir: &Path, limits: HistoryConfig) -> io::Result<Self> {
         let (jobs, inbox) = channel();
-        let history = Self { jobs, queue: Arc::default(), differences: Arc::default() };
-        let (state_dir, own) = (state_dir.to_owned(), (Arc::clone(&history.queue), Arc::clone(&history.differences)));
+        let history = Self { jobs, queue: Arc::default(), summary: Arc::default() };
+        let (state_dir, own) = (state_dir.to_owned(), (Arc::clone(&history.queue), Arc::clone(&history.summary)));
         thread::Builder::new().name("rosterd-history".to_owned()).spawn(move || {
             let trail = Trail::open(&state_dir, limits, Access::ReadWrite);
             work(&inbox, trail, &own.0, &own.1);
@@ -127,7 +137,13 @@ impl History {
     /// The newest entry with a difference of each template whose file every user may read. In memory: never blocks on a
     /// disk.
     pub fn last_differences(&self) -> Differences {
-        self.differences.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.summary.differences.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether there is a generation of a template's file. It may be a moment late.
+    pub fn knows(&self, template: &TemplateConfig) -> bool {
+        let known = self.summary.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&*template.name).is_some_and(|dest| *dest == template.dest)
     }
 
     /// Writes everything recorded so far, and nothing afterwards.
@@ -139,10 +155,11 @@ impl History {
     }
 }
 
-fn work(inbox: &Receiver<Job>, mut trail: Trail, queue: &Queue, differences: &Mutex<Differences>) {
+fn work(inbox: &Receiver<Job>, mut trail: Trail, queue: &Queue, summary: &Summary) {
     loop {
         if trail.prune() {
-            *differences.lock().unwrap_or_else(PoisonError::into_inner) = public_differences(&trail);
+            *summary.differences.lock().unwrap_or_else(PoisonError::into_inner) = public_differences(&trail);
+            *summary.known.lock().unwrap_or_else(PoisonError::into_inner) = trail.destinations().collect();
         }
         let Ok(first) = inbox.recv() else { return };
         for job in std::iter::once(first).chain(inbox.try_iter()) {

@@ -67,6 +67,7 @@ use answer::write_failure;
 use content::Content;
 use handle::Handle;
 use place::Place;
+use file_state::FileState;
 use stage::{Permissions, Staged};
 use staging::{NextStep, StageJob};
 use unit_check::{UnitFile, UnitView};
@@ -77,6 +78,9 @@ const CRASH_SIGNALS: [i32; 7] = [SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGTR
 
 /// How many times in a row a file with a `block` is built if another process edits it meanwhile.
 const MAX_TRIES: usize = 5;
+/// The most bytes of a file that the history keeps from before the first write: as many as a rendered file can have.
+const MAX_KEPT: u64 = 16 * 1024 * 1024;
+
 
 /// Brings a template's destination up to date with these bytes: the whole file, or the template's block in it.
 ///
@@ -265,6 +269,26 @@ pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -
 
 /// Returns the templates whose destinations changed since the agent wrote them, with a description, and those that
 /// changed back (`None`). A destination that the agent never wrote is not among them. `begins` is called before the
+/// The bytes that a template's first publication replaces, or those in its block, to be kept in the history. `None` if
+/// there are none, or if they cannot be read or are more than [`MAX_KEPT`]. Also `None` if the new file has other owners
+/// or a wider mode than the old one: a rollback would show the old bytes to users who could not read them.
+pub async fn previous_content(writer: &Writer, template: &TemplateConfig) -> Option<Vec<u8>> {
+    let template = template.clone();
+    let read = move |state: &mut FileState| {
+        let mut old = Place::find(&template, &mut state.directories).ok()??.existing().ok()??;
+        let is_small = u64::try_from(old.stat.st_size).is_ok_and(|size| size <= MAX_KEPT);
+        if !is_small || Permissions::new(&template, Some(&old)).opens(&old) {
+            return None;
+        }
+        let bytes = old.read(&template.dest).ok()?;
+        match &template.placing.block {
+            Some(block) => block::content(&bytes, block).map(<[u8]>::to_vec),
+            None => Some(bytes),
+        }
+    };
+    writer.call(read).await.ok()?
+}
+
 /// comparison: later changes belong to the next call.
 pub async fn drifted(
     writer: &Writer,

@@ -195,9 +195,12 @@ impl Executor {
         let keeps = history.is_some();
         let updating = self.update_file(Arc::clone(&template), source, self.dry_run, keeps, diff, batch_file);
         self.tasks.spawn(async move {
-            let Updated { outcome, digest, content } = updating.await;
+            let Updated { outcome, digest, content, previous } = updating.await;
             let took_ms = started.elapsed().as_millis().try_into().ok();
             if let (Some(history), Some(bytes), Some(change)) = (history, content, change_of(&outcome)) {
+                if let (Outcome::Replaced, Some(previous)) = (&outcome, previous) {
+                    history.record_file(FileChange::found(&template, previous));
+                }
                 let (checked, template, dest) =
                     (template.check.is_some(), Arc::clone(&template.name), template.dest.clone());
                 history.record_file(FileChange {

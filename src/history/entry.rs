@@ -115,6 +115,9 @@ pub struct Generation {
     /// The same for all files that were replaced together as a unit, or restored together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<u64>,
+    /// Whether the content is kept: only in answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<bool>,
 }
 
 /// What happened to a file.
@@ -154,18 +157,27 @@ pub struct FileChange {
 }
 
 impl FileChange {
+    /// A content that was in place.
+    pub fn found(template: &TemplateConfig, bytes: Arc<[u8]>) -> Self {
+        Self { change: Change::Found, ..Self::unchecked(template, bytes, None) }
+    }
+
     /// A file that was restored after a failed reload. `batch` is the same for all files that were restored together.
     pub fn restored(template: &TemplateConfig, bytes: Vec<u8>, batch: u64) -> Self {
+        Self::unchecked(template, bytes.into(), Some(batch))
+    }
+
+    fn unchecked(template: &TemplateConfig, bytes: Arc<[u8]>, batch: Option<u64>) -> Self {
         Self {
             template: Arc::clone(&template.name),
             dest: template.dest.clone(),
             change: Change::Restored,
-            bytes: bytes.into(),
+            bytes,
             took_ms: None,
             views: Vec::new(),
             checked: false,
             restores: None,
-            batch: Some(batch),
+            batch,
         }
     }
 }

@@ -46,6 +46,7 @@ fn details(entry: &Entry) -> String {
         parts.extend(generation.restores.map(|number| format!("rolled back to {number}")));
         parts.extend(views);
         parts.extend(entry.diff.as_deref().map(changed_lines));
+        parts.extend((generation.kept == Some(true)).then(|| "kept".to_owned()));
     }
     parts.extend(text_of(entry, "command").map(|command| one_line(&command)));
     let rest = entry.fields.iter().filter(|(name, _)| !NAMED.contains(&name.as_str()));

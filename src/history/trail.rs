@@ -106,6 +106,12 @@ impl Trail {
         self.entries.get(&number).map(|(entry, _)| entry)
     }
 
+    /// The destination of the newest generation of each template.
+    pub fn destinations(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        let dest = move |number: &u64| self.get(*number)?.fields.get("dest")?.as_str().map(PathBuf::from);
+        self.latest.iter().filter_map(move |(name, number)| Some((name.clone(), dest(number)?)))
+    }
+
     /// Puts an entry in memory.
     fn insert(&mut self, entry: Arc<Entry>) {
         let size = serde_json::to_vec(&entry).map_or(0, |line| line.len());
@@ -200,6 +206,7 @@ impl Trail {
             checked: file.checked.then_some(true),
             restores: file.restores,
             batch: file.batch,
+            kept: None,
         };
         self.record(Entry {
             number: self.next,
@@ -263,7 +270,14 @@ impl Trail {
     pub fn select(&self, name: Option<&str>, since_ms: u64) -> Vec<Entry> {
         let is_wanted =
             |entry: &&Arc<Entry>| millis(entry.last()) >= since_ms && name.is_none_or(|name| entry.is_about(name));
-        self.entries().filter(is_wanted).map(|entry| Entry::clone(entry)).collect()
+        self.entries().filter(is_wanted).map(|entry| self.with_kept(entry)).collect()
+    }
+
+    /// The entry, with whether its content is kept.
+    fn with_kept(&self, entry: &Entry) -> Entry {
+        let kept = self.is_kept(entry);
+        let generation = entry.generation.clone().map(|it| Generation { kept: Some(kept), ..it });
+        Entry { generation, ..entry.clone() }
     }
 
     /// One entry, and whether its content is kept.

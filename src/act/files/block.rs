@@ -47,9 +47,14 @@ pub fn splice(old: &[u8], block: &Block, text: &[u8], dest: &Path) -> Result<Vec
     Ok(new)
 }
 
+/// A block's lines; `None` if the file does not have exactly one complete block of this name.
+pub fn content<'a>(file: &'a [u8], block: &Block) -> Option<&'a [u8]> {
+    find(file, block).ok().flatten().map(|lines| &file[lines])
+}
+
 /// The digest of a block's lines; `None` if the file does not have exactly one complete block of this name.
 pub fn digest(file: &[u8], block: &Block) -> Option<u64> {
-    find(file, block).ok().flatten().map(|lines| digest_bytes(&file[lines]))
+    content(file, block).map(digest_bytes)
 }
 
 /// The host names in the block of a hosts(5) file that other lines name too, each with the number of the first such

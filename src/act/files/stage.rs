@@ -63,6 +63,13 @@ impl Permissions {
         Self { uid: None, gid: None, mode: self.mode & 0o700 }
     }
 
+    /// Whether users may read a file with these who may not read the old one.
+    pub fn opens(&self, old: &ExistingFile) -> bool {
+        let is_other = |wanted: Option<u32>, had: u32| wanted.is_some_and(|wanted| wanted != had);
+        let is_wider = self.mode & !old.mode() & 0o044 != 0;
+        is_wider || is_other(self.uid, old.stat.st_uid) || is_other(self.gid, old.stat.st_gid)
+    }
+
     /// Describes what a file lacks; `None` if nothing.
     pub fn describe_changes(&self, old: &ExistingFile) -> Option<String> {
         let (had, mut changes) = (&old.stat, Vec::new());

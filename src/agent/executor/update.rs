@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::{DiffSink, Executor, file, render::render};
-use crate::act::files::{BatchFile, Rendered};
+use crate::act::files::{self, BatchFile, Rendered};
 use crate::config::TemplateConfig;
 use crate::decide::event::Hex;
 use crate::decide::{Failure, Outcome, Pin, Snapshot, Stage};
@@ -29,6 +29,8 @@ pub(super) struct Updated {
     pub digest: Option<Hex>,
     /// What the file was to hold, if it is to be recorded.
     pub content: Option<Arc<[u8]>>,
+    /// What a file held that the history does not know yet.
+    pub previous: Option<Arc<[u8]>>,
 }
 
 /// How the history calls an outcome; `None` if the content is not recorded.
@@ -55,19 +57,20 @@ impl Executor {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
         let renderers = Arc::clone(&self.renderers);
         let (owned_files, output) = (self.owned_files.clone(), self.output.clone());
+        let history = self.history.clone().filter(|_| keeps_content && !dry_run);
         async move {
             let rendered = match source {
                 Source::Removed => {
                     drop(batch_file);
                     let outcome = file::remove(&writer, &template, owned_files, dry_run, diff.as_ref(), &stop).await;
-                    return Updated { outcome, digest: None, content: None };
+                    return Updated { outcome, digest: None, content: None, previous: None };
                 }
                 Source::Pinned(pin) => Ok(Rendered { bytes: pin.content.to_vec(), copy: None }),
                 Source::Rendered(snapshot) => {
                     render(&library, &renderers, &template, &Arc::new(snapshot), true, &mut batch_file).await
                 }
             };
-            let (mut digest, mut content) = (None, None);
+            let (mut digest, mut content, mut previous) = (None, None, None);
             let outcome = match rendered {
                 Err(message) => Outcome::Failed(Failure::new(Stage::Render, message)),
                 Ok(rendered) => {
@@ -76,6 +79,9 @@ impl Executor {
                     let bytes = digest_bytes(&rendered.bytes);
                     digest = Some(Hex(bytes));
                     content = keeps_content.then(|| Arc::from(rendered.bytes.as_slice()));
+                    if history.is_some_and(|history| !history.knows(&template)) {
+                        previous = files::previous_content(&writer, &template).await.map(Arc::from);
+                    }
                     file::record_intent(&writer, owned_files.clone(), &template, bytes);
                     let outcome = match &output {
                         Some(output) => output.put(&writer, &template, rendered.bytes).await,
@@ -93,7 +99,7 @@ impl Executor {
             if let Some(batch_file) = batch_file {
                 batch_file.finish(&template, &outcome);
             }
-            Updated { outcome, digest, content }
+            Updated { outcome, digest, content, previous }
         }
     }
 }

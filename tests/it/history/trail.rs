@@ -1,13 +1,14 @@
 //! What the history records.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use nix::unistd::Uid;
 
-use super::{CONFIG, entries, events, generations, join, loaded, up};
+use super::{CONFIG, entries, events, generations, join, list, loaded, up};
 use crate::harness::site::Site;
-use crate::main_job::member;
+use crate::main_job::{member, site_with};
 use crate::serve::client::get;
 use crate::support::inside::{is_inside, run};
 use crate::support::random::count;
@@ -213,5 +214,49 @@ fn the_page_has_no_diff_of_a_file_that_not_every_user_may_read() {
         } else {
             assert!(!shows(), "{}", get(port, "/").body);
         }
+    }
+}
+
+#[test]
+fn what_was_in_place_before_the_first_write_can_be_put_back() {
+    let site = site_with(CONFIG, 1);
+    site.file("forbidden", "poison\n").file("out/list", "by hand\n");
+    let agent = site.start();
+    loaded(&agent, &site, &[1]);
+    agent.until("both contents", || generations(&site, "list").len() == 2);
+    let numbers = generations(&site, "list");
+    assert_eq!(events(&site, "file_found").len(), 1);
+    let shown = site.run(&["history", "show", &numbers[1]]).expect(0).stdout();
+    assert!(shown.contains("-by hand\n+10.0.0.1:80\n"), "{shown}");
+    let diff = site.run(&["history", "diff", &numbers[1], &numbers[0]]).expect(0).stdout();
+    assert!(diff.contains("-10.0.0.1:80\n+by hand\n"), "{diff}");
+    let listed = site.run(&["history", "list"]).expect(0).stdout();
+    assert!(
+        listed.lines().filter(|line| line.ends_with(", kept") || line.ends_with(": kept")).count() == 2,
+        "{listed}"
+    );
+    site.run(&["rollback", "list", &numbers[0]]).expect(0);
+    assert_eq!((site.read("out/list"), site.read("seen")), ("by hand\n".to_owned(), "by hand\n".to_owned()));
+    site.run(&["resume", "list"]).expect(0);
+    agent.until("the members again", || site.read("out/list") == list(&[1]));
+    assert_eq!(events(&site, "file_found").len(), 1, "only before the first write");
+}
+
+/// A copy in the history could be put back under the new mode.
+#[test]
+fn a_file_that_becomes_readable_for_more_users_is_not_kept() {
+    for (mode, kept) in [("0644", 1), ("0640", 1), ("0600", 0), ("0400", 0)] {
+        let site = site_with(&CONFIG.replace("isolate = false", "isolate = false\nmode = \"0640\""), 1);
+        site.file("forbidden", "poison\n").file("out/list", "password\n");
+        let permissions = fs::Permissions::from_mode(u32::from_str_radix(mode, 8).unwrap());
+        fs::set_permissions(site.path("out/list"), permissions).unwrap();
+        let agent = site.start();
+        loaded(&agent, &site, &[1]);
+        agent.until("the new content", || !events(&site, "file_written").is_empty());
+        assert_eq!(events(&site, "file_found").len(), kept, "{mode}");
+        let contents = site.tree().into_iter().filter(|(path, bytes)| {
+            path.starts_with(site.path("state")) && bytes.windows(8).any(|part| part == b"password")
+        });
+        assert_eq!(contents.count() > 0, kept == 1, "{mode}");
     }
 }
