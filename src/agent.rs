@@ -328,7 +328,10 @@ impl Agent {
     /// Applies a load as a whole, or not at all.
     async fn apply_load(&mut self, loaded: Loaded) {
         self.refusals.record(SystemTime::now(), &loaded);
+        // The problem may have been in a template.
+        let checks = matches!(loaded, Loaded::Templates(Ok(_))) && self.refusals.has_configuration();
         match loaded {
+            Loaded::Checked(_) => {}
             Loaded::Everything(Ok(setup)) => self.apply_config(*setup).await,
             Loaded::Everything(Err(problems)) => emit(Event::ConfigRefused { reason: problems.to_string() }),
             Loaded::Templates(Ok(None)) => debug!("templates were touched, but none changed"),
@@ -340,7 +343,7 @@ impl Agent {
             Loaded::Templates(Err(problems)) => emit(Event::TemplatesRefused { reason: problems.to_string() }),
             Loaded::Broken(why) => emit(Event::ConfigRefused { reason: why }),
         }
-        if let Some(load) = self.loader.queued() {
+        if let Some(load) = self.loader.queued().or(checks.then_some(Load::Check)) {
             self.loader.request(load, &self.setup);
         } else if self.service_manager.is_ready() {
             self.notify_ready();

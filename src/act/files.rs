@@ -10,6 +10,8 @@
 //! call on a destination. Commands run elsewhere, so a slow check delays only its own file and those of its batch.
 
 use crate::act::process::command;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,9 +67,9 @@ use crate::act::process::environment::{Variables, environment};
 use crate::act::process::launch::Termination;
 use answer::write_failure;
 use content::Content;
+use file_state::FileState;
 use handle::Handle;
 use place::Place;
-use file_state::FileState;
 use stage::{Permissions, Staged};
 use staging::{NextStep, StageJob};
 use unit_check::{UnitFile, UnitView};
@@ -76,11 +78,11 @@ use writer::Job;
 /// Signals that mean that a check command crashed.
 const CRASH_SIGNALS: [i32; 7] = [SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS];
 
-/// How many times in a row a file with a `block` is built if another process edits it meanwhile.
-const MAX_TRIES: usize = 5;
 /// The most bytes of a file that the history keeps from before the first write: as many as a rendered file can have.
 const MAX_KEPT: u64 = 16 * 1024 * 1024;
 
+/// How many times in a row a file with a `block` is built if another process edits it meanwhile.
+const MAX_TRIES: usize = 5;
 
 /// Brings a template's destination up to date with these bytes: the whole file, or the template's block in it.
 ///
@@ -267,8 +269,6 @@ pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -
         .flatten()
 }
 
-/// Returns the templates whose destinations changed since the agent wrote them, with a description, and those that
-/// changed back (`None`). A destination that the agent never wrote is not among them. `begins` is called before the
 /// The bytes that a template's first publication replaces, or those in its block, to be kept in the history. `None` if
 /// there are none, or if they cannot be read or are more than [`MAX_KEPT`]. Also `None` if the new file has other owners
 /// or a wider mode than the old one: a rollback would show the old bytes to users who could not read them.
@@ -289,6 +289,8 @@ pub async fn previous_content(writer: &Writer, template: &TemplateConfig) -> Opt
     writer.call(read).await.ok()?
 }
 
+/// Returns the templates whose destinations changed since the agent wrote them, with a description, and those that
+/// changed back (`None`). A destination that the agent never wrote is not among them. `begins` is called before the
 /// comparison: later changes belong to the next call.
 pub async fn drifted(
     writer: &Writer,
@@ -327,16 +329,21 @@ pub async fn check(template: &TemplateConfig, paths: &UnitPaths, stop: &Cancella
     let environment = environment(&template.env, &variables);
     let (title, started) = (Title { what: "check", command: check }, Instant::now());
     let end = command::run(title, &command, &environment, template.check_timeout, stop).await;
+    // The names of staged files mean nothing to a person, and differ each time.
+    let describe = || {
+        paths.iter().fold(end.describe("check", &command), |text, (name, path)| {
+            let shown = if *name == template.name { dest } else { &**name };
+            without_staged_name(&text, path, shown)
+        })
+    };
     let checked = match end.termination {
         Termination::Exited(0) => Ok(true),
         Termination::Abandoned => Ok(false),
         // A shell exits with 126 or 127 if it could not run the program.
-        Termination::Exited(code) if code != 126 && code != 127 => Err(refused(end.describe("check", &command))),
+        Termination::Exited(code) if code != 126 && code != 127 => Err(refused(describe())),
         // A check that crashes on a file rejects it.
-        Termination::Signalled(signal) if CRASH_SIGNALS.contains(&signal) => {
-            Err(refused(end.describe("check", &command)))
-        }
-        _ => Err(failed(end.describe("check", &command))),
+        Termination::Signalled(signal) if CRASH_SIGNALS.contains(&signal) => Err(refused(describe())),
+        _ => Err(failed(describe())),
     };
     let outcome = match &checked {
         Ok(true) => "passed",
@@ -347,4 +354,16 @@ pub async fn check(template: &TemplateConfig, paths: &UnitPaths, stop: &Cancella
     let (name, dest) = (Arc::clone(&template.name), template.dest.clone());
     emit(Event::CheckFinished { template: name, dest, outcome, took_us: microseconds(started.elapsed()) });
     checked
+}
+
+/// A text in which a staged file has the name of its destination, with or without the directory.
+fn without_staged_name(text: &str, staged: &Path, shown: &str) -> String {
+    let (Some(path), Some(name)) = (staged.to_str(), staged.file_name().and_then(OsStr::to_str)) else {
+        return text.to_owned();
+    };
+    if !leftovers::is_staged_name(name) {
+        return text.to_owned();
+    }
+    let short = Path::new(shown).file_name().and_then(OsStr::to_str).unwrap_or(shown);
+    text.replace(path, shown).replace(name, short)
 }

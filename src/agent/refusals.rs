@@ -26,6 +26,16 @@ impl Refusals {
                 self.configuration = Some(Refusal::new(Part::Configuration, since(&self.configuration), problems));
             }
             Loaded::Templates(Ok(_)) => self.templates = None,
+            Loaded::Checked(Ok(true)) => self.configuration = None,
+            Loaded::Checked(Ok(false)) => {
+                if let Some(refusal) = &mut self.configuration {
+                    let reason = "it has been corrected since".to_owned();
+                    *refusal = Refusal { place: None, reason, problems: 1, ..refusal.clone() };
+                }
+            }
+            Loaded::Checked(Err(problems)) => {
+                self.configuration = Some(Refusal::new(Part::Configuration, since(&self.configuration), problems));
+            }
             Loaded::Templates(Err(problems)) => {
                 self.templates = Some(Refusal::new(Part::Templates, since(&self.templates), problems));
             }
@@ -34,6 +44,11 @@ impl Refusals {
                 self.configuration = Some(Refusal { part, since, place: None, reason: why.clone(), problems: 1 });
             }
         }
+    }
+
+    /// Whether the configuration was refused.
+    pub fn has_configuration(&self) -> bool {
+        self.configuration.is_some()
     }
 
     /// Every refusal.

@@ -40,8 +40,10 @@ impl Agent {
         let older = holds.find(|(at, hold)| at == path && matches!(hold.reason, Reason::Older { .. }));
         let older = older.map(|(at, hold)| hold.reason.describe(&at));
         let stale = stale_since.map(|since| self.driver.now().since(since));
+        let is_default = self.setup.config.registries.first().is_none_or(|config| config.name == *registry);
         PathView {
             is_followed: true,
+            registry: (!is_default).then(|| registry.to_string()),
             view: view.as_ref().map(SavedView::new),
             stale: stale.or(older.as_ref().map(|_| Duration::ZERO)),
             reason: reason.or(older),

@@ -2,15 +2,18 @@
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::time::sleep;
 
 use super::{DEFAULT_CONFIG, Global, wrong_config};
 use crate::config::flags::duration;
 use crate::config::{Config, StatusConfig, zk_watcher};
 use crate::control::{Answer, RequestBody};
 use crate::error::{Exit, Fatal};
+use crate::report::words::{field, line};
 use crate::state::pause::MAX_DURATION as MAX_PAUSE;
 use crate::{config, control};
 
@@ -19,6 +22,9 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The same for `rollback`.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_hours(1);
+
+/// How long `rollback` waits before it says for what.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// The command line of `explain`.
 #[derive(Debug, Args)]
@@ -118,9 +124,26 @@ pub async fn resume(global: &Global, args: ResumeArgs) -> Result<Exit, Fatal> {
 pub async fn rollback(global: &Global, args: RollbackArgs) -> Result<Exit, Fatal> {
     let RollbackArgs { template, generation, reason } = args;
     let reason = reason.filter(|reason| !reason.trim().is_empty());
-    let body = RequestBody::Rollback { template, generation, reason };
+    let body = RequestBody::Rollback { template: template.clone(), generation, reason };
     // It runs a check and a reload, which have their own limits.
-    print_message(send_within(global, body, ROLLBACK_TIMEOUT).await?)
+    let mut answer = pin!(send_within(global, body, ROLLBACK_TIMEOUT));
+    let answer = tokio::select! {
+        answer = &mut answer => answer,
+        () = sleep(SILENCE) => {
+            say_what_is_waited_for(global, &template).await;
+            answer.await
+        }
+    };
+    print_message(answer?)
+}
+
+/// A rollback waits for its check and its reload, which `reload_interval` can delay.
+async fn say_what_is_waited_for(global: &Global, template: &str) {
+    let Ok(Answer::Status(status)) = send(global, RequestBody::Probe).await else { return };
+    let reload = status.templates.into_iter().find(|it| it.name == template).and_then(|it| it.reload);
+    let what = reload.map_or_else(|| "check and write".to_owned(), |reload| line(&reload.text));
+    // Standard error may be closed.
+    let _ = writeln!(io::stderr(), "rosterd: rollback of {} in progress: {what}", field(template));
 }
 
 /// Runs `drain`.

@@ -138,6 +138,8 @@ struct Gathered {
     views: BTreeMap<Subject, View>,
     /// The views that are not current: for how long, and why. Only the agent has any.
     stale: BTreeMap<Subject, (Duration, String)>,
+    /// What else there is to say of an answer.
+    notes: BTreeSet<String>,
     /// The last error, while the registry cannot be reached.
     away: Option<Unreachable>,
     /// The last error that was reported during the wait.
@@ -172,7 +174,7 @@ fn finish(args: &GetArgs, gathered: &Gathered, out: &mut dyn Write) -> Exit {
         answer.out.clear();
         answer.exit = Exit::Failed;
     }
-    for note in answer.notes.iter().filter(|_| !args.quiet || answer.exit != Exit::Done) {
+    for note in gathered.notes.iter().chain(&answer.notes).filter(|_| !args.quiet || answer.exit != Exit::Done) {
         say(note);
     }
     print(out, &answer.out).map_or(answer.exit, |exit| exit.worse(answer.exit))

@@ -174,6 +174,9 @@ impl Answer {
 pub struct PathView {
     /// A roster follows the path, alone or as one of several keys.
     pub is_followed: bool,
+    /// The registry, if it is not the first one.
+    #[serde(default)]
+    pub registry: Option<String>,
     /// The last view; `None` before the first.
     pub view: Option<SavedView>,
     /// For how long the view may be out of date; `None` if it is current.

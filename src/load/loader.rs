@@ -14,6 +14,8 @@ use crate::render::Library;
 pub enum Load {
     /// The templates, with the current configuration: a template was edited.
     Templates,
+    /// Everything, only to see whether it is valid now: the configuration was refused, and a template has been edited.
+    Check,
     /// Everything: on HUP.
     Everything,
 }
@@ -25,6 +27,8 @@ pub enum Loaded {
     Templates(Result<Option<Library>, Problems>),
     /// Everything.
     Everything(Result<Box<Setup>, Problems>),
+    /// Everything, which is not applied. Whether it is what is in use.
+    Checked(Result<bool, Problems>),
     /// The load panicked, with the message.
     Broken(String),
 }
@@ -52,6 +56,10 @@ impl Loader {
         let (source, setup) = (self.source.clone(), Arc::clone(setup));
         self.loading = Some(tokio::task::spawn_blocking(move || match load {
             Load::Templates => Loaded::Templates(setup.reload_templates()),
+            Load::Check => {
+                let loaded = Setup::load(&source, Some(&setup.host));
+                Loaded::Checked(loaded.map(|loaded| loaded.fingerprint() == setup.fingerprint()))
+            }
             Load::Everything => Loaded::Everything(Setup::load(&source, Some(&setup.host)).map(Box::new)),
         }));
     }

@@ -183,8 +183,11 @@ fn pinned(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
     let (generation, since, name) = (pin.generation, clock.past(pin.since), &template.config.name);
     let reason = pin.reason.as_deref().map(|reason| format!(": {}", field(reason))).unwrap_or_default();
     let withheld = match pin.withheld {
-        0 => "the content before the rollback is withheld".to_owned(),
-        count => format!("{} since then withheld", plural(usize::try_from(count).unwrap_or(usize::MAX), "change")),
+        0 => "the file keeps that content".to_owned(),
+        count => {
+            let changes = plural(usize::try_from(count).unwrap_or(usize::MAX), "change");
+            format!("the file keeps that content, without {changes} since then")
+        }
     };
     let uid = pin.uid;
     let (diff, resume) = (rosterd(format!("diff {name}")), rosterd(format!("resume {name}")));

@@ -20,19 +20,17 @@ use crate::text::one_line;
 /// The maximum number of items in a list. `ls` has no limit.
 const NAMED: usize = 500;
 
-/// Explains the template of this name, else the roster, else the key, else the service; `None` if there is none.
+/// Explains the template, roster, key and service of this name, with a blank line between them; `None` if there is none.
 pub fn explain(report: &Report, name: &str, context: &Context) -> Option<String> {
-    if let Some(it) = report.templates.get(name) {
-        return Some(template(report, it, context));
-    }
-    if let Some(it) = report.rosters.get(name) {
-        return Some(roster(report, it, context));
-    }
-    if let Some(it) = report.keys.get(name) {
-        return Some(key(report, it, context));
-    }
-    let service = context.services.iter().find(|it| it.name == name)?;
-    Some(services::explain(service, &context.clock(report)))
+    let service = context.services.iter().find(|it| it.name == name);
+    let all = [
+        report.templates.get(name).map(|it| template(report, it, context)),
+        report.rosters.get(name).map(|it| roster(report, it, context)),
+        report.keys.get(name).map(|it| key(report, it, context)),
+        service.map(|it| services::explain(it, &context.clock(report))),
+    ];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("\n"))
 }
 
 /// The names that can be explained.
@@ -118,11 +116,11 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     let duplicates = duplicates.map(|(path, first)| format!("{}: same as {}", field(path.as_str()), field(first)));
     list(&mut out, "duplicates of a host and port", duplicates);
     let quarantined = it.quarantined.iter();
+    let quarantined = quarantined.map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string())));
+    list(&mut out, "quarantined", quarantined);
     let data_errors = it.data_errors.iter();
     let data_errors = data_errors.map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string())));
     list(&mut out, "used without their data", data_errors);
-    let quarantined = quarantined.map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string())));
-    list(&mut out, "quarantined", quarantined);
     for (name, template) in &report.templates {
         let isolated = template.isolated.iter().filter(|it| it.member.roster == config.name);
         let isolated = isolated
@@ -161,11 +159,14 @@ fn order_name(order: Order) -> Option<&'static str> {
 }
 
 fn members(out: &mut String, title: &str, slotted: &[SlottedMember]) {
-    let names = slotted.iter().map(|it| match it.member.address() {
-        Some(address) if address != it.member.name() => {
-            format!("{} ({})", field(it.member.name()), field(&address))
-        }
-        _ => field(it.member.name()),
+    let names = slotted.iter().map(|it| {
+        let (member, fields) = (&it.member, it.member.fields());
+        let mut text = field(member.name());
+        let address = member.address().filter(|address| address != member.name());
+        text.extend(address.map(|address| format!(" ({})", field(&address))));
+        text.extend(fields.weight.map(|weight| format!(", weight {weight}")));
+        text.extend(fields.status.as_deref().map(|status| format!(", status {}", field(status))));
+        text
     });
     list(out, title, names);
 }

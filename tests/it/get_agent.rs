@@ -109,3 +109,36 @@ fn a_stale_answer_of_the_agent_says_so() {
         cached.stderr()
     );
 }
+
+#[test]
+fn an_answer_from_a_second_registry_says_so() {
+    let site = Site::new(
+        r#"
+[[registry]]
+name = "one"
+url = "dir:one"
+
+[[registry]]
+name = "two"
+url = "dir:two"
+
+[[roster]]
+path = "/services/web"
+
+[[roster]]
+path = "/services/db"
+registry = "two"
+"#,
+    );
+    site.file("one/services/web/a:1", "").file("two/services/db/b:1", "");
+    let agent = site.start();
+    let run = |args: &[&str]| site.run(&[&["get", "--agent"], args].concat());
+    agent.until("an answer", || run(&["/services/web", "/services/db"]).code() == 0);
+    assert_eq!(run(&["/services/web"]).expect(0).stderr(), "");
+    let second = run(&["/services/db"]);
+    assert_eq!(
+        (second.expect(0).stdout(), second.stderr()),
+        ("b:1\n".to_owned(), "rosterd: /services/db is from registry two\n".to_owned())
+    );
+    assert_eq!(run(&["/services/db", "--quiet"]).expect(0).stderr(), "");
+}

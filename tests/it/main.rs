@@ -26,6 +26,7 @@ mod get_agent;
 mod guard;
 mod haproxy;
 mod harness;
+mod hints;
 mod history;
 mod isolate;
 mod jones;

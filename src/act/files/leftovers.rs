@@ -21,6 +21,11 @@ const PREFIX: &str = ".rosterd-";
 /// The end of their names, which no `*.cfg` include matches.
 pub const SUFFIX: &str = ".tmp";
 
+/// Whether a name is that of a staged file.
+pub fn is_staged_name(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
 /// The beginning of the names of one agent's staged files. An agent removes only its own, not those of another agent
 /// with files in the same directory.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -326,6 +326,9 @@ async fn a_failed_check_leaves_the_old_file_unchanged() {
         assert!(message.contains(part), "{message}");
         assert_eq!(identity(&template.dest), before, "{check}");
     }
+    template.check = Some(shell("echo {{ src }}:3: no, {{ src }}; basename {{ src }}; false"));
+    let (message, dest) = (bench.failure(&template, b"new", Stage::Refused).await, template.dest.display());
+    assert!(message.ends_with(&format!("\n  {dest}:3: no, {dest}\n  f")), "the output names the file: {message}");
     template.check = Some(shell("grep -q good {{ src }} && grep -q old {{ dest }}"));
     assert_eq!(bench.publish(&template, b"good").await, Outcome::Replaced);
     // A file that is its own check: a file that is open for writing cannot be executed.

@@ -29,6 +29,13 @@ fn a_refusal_stays_until_the_same_part_is_loaded() {
     assert_eq!(refusals.all().len(), 2);
     refusals.record(at(4), &Loaded::Templates(Ok(None)));
     assert_eq!(refusals.all(), [configuration], "the configuration was not read");
+    refusals.record(at(4), &Loaded::Checked(Ok(false)));
+    assert_eq!((refusals.all()[0].since, &*refusals.all()[0].reason), (at(1), "it has been corrected since"));
+    refusals.record(at(4), &Loaded::Checked(Err(problems("fourth"))));
+    assert_eq!((refusals.all()[0].since, &*refusals.all()[0].reason), (at(1), "fourth"));
+    refusals.record(at(4), &Loaded::Checked(Ok(true)));
+    assert_eq!(refusals.all(), [], "it is what is in use");
+    refusals.record(at(1), &Loaded::Everything(Err(problems("fifth"))));
     refusals.record(at(5), &Loaded::Broken("panicked".to_owned()));
     assert_eq!((refusals.all()[0].since, &*refusals.all()[0].reason), (at(1), "panicked"));
 }

@@ -57,17 +57,19 @@ impl Gathered {
         // What an earlier answer had may be out of date.
         self.views.clear();
         self.stale.clear();
+        self.notes.clear();
         self.away = Some(Unreachable { reason, is_final: true });
         self.exit = Some(exit);
     }
 
     /// Learns the view of one path. Returns whether to wait no longer for a better one.
     fn learn_from_agent(&mut self, args: &GetArgs, path: &Wanted, view: PathView) -> bool {
-        let PathView { is_followed, view, stale, reason } = view;
+        let PathView { is_followed, registry, view, stale, reason } = view;
         if !is_followed {
             self.views.insert(path.subject.clone(), View::Members(Seen::Unreadable(NOT_FOLLOWED.into())));
             return true;
         }
+        self.notes.extend(registry.map(|registry| format!("{} is from registry {registry}", path.text)));
         let Some(view) = view.and_then(|view| view.view(&path.subject).ok()) else {
             self.views.remove(&path.subject);
             let reason = reason.unwrap_or_else(|| "the agent has not read it yet".to_owned());

@@ -57,7 +57,7 @@ fn haproxy_is_rolled_back_and_stays_so_until_it_is_resumed() {
     assert_eq!((site.read("out/haproxy.cfg"), haproxy.reloads()), (old.clone(), 2), "the reload was waited for");
     client.put(&path(4), b"{}");
     let shows = |text: &str| site.run(&["explain", "haproxy.cfg"]).expect(0).stdout().contains(text);
-    agent.until("a change is withheld", || shows("1 change since then withheld"));
+    agent.until("a change is withheld", || shows("the file keeps that content, without 1 change since then"));
     let uid = nix::unistd::Uid::effective();
     assert!(
         shows(&format!("pinned to generation {}", numbers[0])) && shows(&format!("by uid {uid}: 502s since 11:40"))
@@ -79,7 +79,7 @@ fn haproxy_is_rolled_back_and_stays_so_until_it_is_resumed() {
     assert_eq!(pinned(&site, "haproxy.cfg"), numbers[0].parse().ok());
     agent.signal(Signal::SIGHUP).says_times("configuration loaded", 2);
     client.put(&path(5), b"{}");
-    agent.until("both changes are withheld", || shows("withheld") && agent.said("members changed") > 0);
+    agent.until("both changes are withheld", || shows("changes since then") && agent.said("members changed") > 0);
     fs::write(site.path("out/haproxy.cfg"), "edited\n").unwrap();
     agent.until("drift is corrected to the pinned content", || haproxy.reloads() == 4);
     assert_eq!(site.read("out/haproxy.cfg"), old);
@@ -220,4 +220,15 @@ fn two_rollbacks_at_the_same_time_end_in_one_of_them() {
         let at = numbers.iter().position(|number| *number == generation).unwrap();
         assert_eq!(site.read("out/list"), list(&[1, 2, 3][..=at]));
     }
+}
+
+#[test]
+fn a_rollback_says_what_it_waits_for() {
+    let (site, agent) = up(&CONFIG.replace("reload_interval = \"0s\"", "reload_interval = \"4s\""));
+    join(&agent, &site, &[1, 2]);
+    let numbers = generations(&site, "list");
+    let done = site.run(&["rollback", "list", &numbers[0]]);
+    let said = done.expect(0).stderr();
+    assert!(said.contains("rosterd: rollback of list in progress: reload pending: "), "{said}");
+    assert!(said.contains("delayed by `reload_interval`"), "{said}");
 }

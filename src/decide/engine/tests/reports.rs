@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::config::{AboveMax, Bounds, KeyConfig, KeyFormat, TemplateConfig};
 use crate::decide::{Acceptance, Event, Failure, Input, Moment, Outcome, ReloadOutcome, Stage, TemplatePlan};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Seen, Update, View};
+use crate::model::registry_event::{NodeContent, Seen, Update, View};
 use crate::model::version::{Versions, Zxid};
 use crate::report::conditions::Health;
 use crate::report::context::Context;
@@ -620,4 +620,16 @@ fn an_unrelated_change_is_reloaded_even_after_a_request_without_reload() {
     bench.input(quietly());
     bench.publish(Outcome::Replaced);
     bench.reload(ReloadOutcome::Succeeded);
+}
+
+#[test]
+fn a_template_and_a_roster_of_the_same_name_are_both_explained() {
+    let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], vec![template("web", &["web"], "")]));
+    let nodes = [("a:1", r#"{"weight": 5, "status": "up"}"#), ("b:1", "")];
+    let nodes = nodes.map(|(name, data)| (Arc::from(name), Ok(NodeContent::ephemeral(data.as_bytes()))));
+    bench.reset(&web(), View::Members(Seen::Present(nodes.into())));
+    bench.publish(Outcome::Unchanged);
+    let text = explained(&bench, "web");
+    assert!(text.starts_with("template web: /etc/web\n") && text.contains("\n\nroster web: /services/web "), "{text}");
+    assert!(text.contains("  members (2):\n    a:1, weight 5, status up\n    b:1\n"), "{text}");
 }
