@@ -34,7 +34,6 @@ pub use children::{DecodedChildren, Difference};
 pub use credentials::mask_credentials;
 pub use custom::{Custom, FieldPath};
 pub use field::without_bom;
-pub use nextdoor::data_error;
 pub use not_a_member::{NotAMember, decode_child};
 use serverset::Statuses;
 pub use serverset::Vector;

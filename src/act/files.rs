@@ -331,7 +331,7 @@ pub async fn check(template: &TemplateConfig, paths: &UnitPaths, stop: &Cancella
     let end = command::run(title, &command, &environment, template.check_timeout, stop).await;
     // The names of staged files mean nothing to a person, and differ each time.
     let describe = || {
-        paths.iter().fold(end.describe("check", &command), |text, (name, path)| {
+        paths.iter().fold(end.describe("check", check), |text, (name, path)| {
             let shown = if *name == template.name { dest } else { &**name };
             without_staged_name(&text, path, shown)
         })

@@ -16,7 +16,7 @@ use crate::config::RosterConfig;
 use crate::model::quarantine::Quarantine;
 use crate::model::registry_event::{Members, NodeContent, Reading, Seen};
 use crate::model::version::{VersionTracker, Zxid};
-use crate::payload::{DecodedChildren, Format, NotAMember, data_error};
+use crate::payload::{DecodedChildren, Format, NotAMember};
 use evaluate::out_of_bounds;
 use observed::{KeyFilter, Observed};
 
@@ -248,8 +248,7 @@ impl MemberSet {
 
     /// The members whose data is no JSON although it begins so, with the reasons. They are used without it.
     pub fn data_errors(&self) -> impl Iterator<Item = (&Arc<str>, Quarantine)> {
-        let members = self.observed.children().into_iter().flat_map(|children| children.members());
-        members.filter_map(|(name, member)| Some((name, data_error(member)?)))
+        self.observed.children().into_iter().flat_map(DecodedChildren::data_errors)
     }
 
     /// The nodes that are not members, with the reasons.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::nextdoor::data_error;
 use super::serverset::{Vector, Weights};
 use super::{DecodedNode, Format, NotAMember, Payload, auto, decode_child};
 use crate::model::member::Member;
@@ -139,6 +140,12 @@ impl DecodedChildren {
     #[must_use]
     pub fn not_members(&self) -> &BTreeMap<Arc<str>, NotAMember> {
         &self.not_members
+    }
+
+    /// The members whose data is no JSON although it begins so. With `every_child` it may be any text.
+    pub fn data_errors(&self) -> impl Iterator<Item = (&Arc<str>, Quarantine)> {
+        let members = self.members.iter().filter(|_| !self.payload.every_child);
+        members.filter_map(|(name, member)| Some((name, data_error(member)?)))
     }
 
     /// Whether there are children, and none of them concerns members.

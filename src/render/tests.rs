@@ -162,7 +162,7 @@ fn a_template_needs_ports_if_it_reads_them_and_has_no_default() {
         ("{% for m in web %}{% include 'line' %}{% endfor %}", true),
         ("{% for m in web %}{{ <server m={m} /> }}{% endfor %}", true),
         ("{% for m in web %}{{ m.host }} {{ m.port | default(value=80) }}{% endfor %}", false),
-        ("{% for m in web %}{{ m.host }}{% endfor %} {{ vars.port }} {{ settings.port }} m.port", false),
+        ("{% for m in web %}{{ m.host }}{% endfor %} {{ settings.port }} m.port", false),
     ];
     let more = [("line", "{{ m.port }}"), ("lib", "{% component server(m) %}{{ m.port }}{% endcomponent %}")];
     for (text, reads) in cases {

@@ -105,3 +105,13 @@ fn data_that_is_not_json_is_reported_and_the_member_stays() {
     let logged = bench.events.iter().filter(|event| matches!(event, Event::MemberDataIgnored { .. })).count();
     assert_eq!(logged, 1);
 }
+
+#[test]
+fn any_text_is_right_where_every_child_is_a_member() {
+    let mut config = roster("web", web());
+    config.payload.every_child = true;
+    let mut bench = Bench::new(plan(vec![config], vec![], vec![template("a", &["web"], "")]));
+    show(&mut bench, &[("snippet", "{ proxy_pass http://web; }"), ("web1:http", "{")]);
+    assert_eq!(health(&bench), (Health::Ok, vec![]));
+    assert_eq!(status(&bench).rosters[0].members, 2);
+}
