@@ -16,10 +16,12 @@ use crate::support::zookeeper::{Zk, ZooKeeper};
 
 mod access;
 mod editing;
+mod fleet;
 mod frozen;
 mod jones_server;
 mod races;
 mod size;
+mod suite;
 mod trial;
 
 /// A directory whose configuration has a chroot of the shared server as its registry, and a client in that chroot.
@@ -88,8 +90,8 @@ impl Scene {
         self.node(path).unwrap_or_else(|| panic!("no node {path}")).0
     }
 
-    /// Every node with its data and the transaction that wrote it.
-    fn dump(&self) -> BTreeMap<String, (Vec<u8>, i64)> {
+    /// Every node with its data and its metadata.
+    fn dump(&self) -> BTreeMap<String, (Vec<u8>, Stat)> {
         self.client.run(dump)
     }
 
@@ -130,14 +132,14 @@ impl Scene {
     }
 }
 
-async fn dump(client: Client) -> BTreeMap<String, (Vec<u8>, i64)> {
+async fn dump(client: Client) -> BTreeMap<String, (Vec<u8>, Stat)> {
     let (mut all, mut paths) = (BTreeMap::new(), vec![String::new()]);
     while let Some(path) = paths.pop() {
         let name = if path.is_empty() { "/" } else { &path };
         // A node may go away meanwhile.
         let Ok((data, stat)) = client.get_data(name).await else { continue };
         paths.extend(client.list_children(name).await.unwrap_or_default().iter().map(|name| format!("{path}/{name}")));
-        all.insert(path, (data, stat.mzxid));
+        all.insert(path, (data, stat));
     }
     all
 }

@@ -2,8 +2,8 @@
 
     jones_client.py SERVERS SERVICE HOST 0.5.4|1.0
 
-Prints each configuration that the client would use, as a line of JSON, and each error as a line `error: ...`. It ends
-with its standard input.
+Prints each configuration that the client would use, as a line of JSON, and each error as a line `error: ...`. With
+several hosts, separated by commas, each line begins with the host. It ends with its standard input.
 """
 
 import json
@@ -25,37 +25,40 @@ def from_json(data):
 class Client:
     """Neither version stops the watch on the former node when the host is mapped to another one."""
 
-    def __init__(self, client, service, host, parse):
+    def __init__(self, client, service, host, parse, prefix):
         self.client, self.service, self.host, self.parse = client, service, host, parse
+        self.prefix = prefix
         client.DataWatch(f"/services/{service}/nodemaps", self.nodemaps_changed)
 
     def nodemaps_changed(self, data, stat):
         if stat is None:
-            say("error: EnvironmentNotFoundException")
+            self.say("error: EnvironmentNotFoundException")
             return
         try:
             hosts = self.parse(data.decode())
         except ValueError as why:
-            say(f"error: {type(why).__name__}: {why}")
+            self.say(f"error: {type(why).__name__}: {why}")
             return
         path = hosts.get(self.host, f"/services/{self.service}/conf")
         self.client.DataWatch(path, self.config_changed)
 
     def config_changed(self, data, stat):
         try:
-            say(json.dumps(json.loads(data.decode()), sort_keys=True))
+            self.say(json.dumps(json.loads(data.decode()), sort_keys=True))
         except (AttributeError, ValueError) as why:
-            say(f"error: {type(why).__name__}: {why}")
+            self.say(f"error: {type(why).__name__}: {why}")
 
-
-def say(line):
-    print(line, flush=True)
+    def say(self, line):
+        print(self.prefix + line, flush=True)
 
 
 def main(servers, service, host, version):
     client = KazooClient(hosts=servers)
     client.start()
-    Client(client, service, host, {"0.5.4": arrows, "1.0": from_json}[version])
+    hosts = host.split(",")
+    for host in hosts:
+        prefix = f"{host} " if len(hosts) > 1 else ""
+        Client(client, service, host, {"0.5.4": arrows, "1.0": from_json}[version], prefix)
     sys.stdin.read()
     client.stop()
 

@@ -1,4 +1,4 @@
-//! Beside a Jones: its server and clients go on, its races are found and repaired, its suite holds.
+//! Beside a Jones: its server and clients go on, and its races are found and repaired.
 
 use super::Scene;
 
@@ -103,87 +103,4 @@ fn what_jones_leaves_behind_is_found_and_repaired() {
     assert!(scene.node("/services/web/nodemaps").is_none() && scene.node("/services/pycno").is_none());
     assert!(scene.node("/services/web/10.0.0.1:80").is_some());
     assert_eq!(scene.ok(&["check", "--all"]), "");
-}
-
-/// Jones's own tests, name by name, as far as they are of its data and not of its routes.
-#[test]
-fn the_suite_of_jones_holds_with_rosterd_as_the_server() {
-    let scene = Scene::new();
-    // test_create_service_creates_stubs, test_creates_root, test_service_exists
-    assert_eq!(scene.ok(&["ls"]), "");
-    scene.ok(&["init", "testservice"]);
-    for (path, data) in [("conf", "{}"), ("views", "{}"), ("nodemaps", "")] {
-        assert_eq!(scene.text(&format!("/services/testservice/{path}")), data);
-    }
-    assert_eq!(scene.server("testservice", "get_config", &[""]), "[{}, 0]\n");
-    // test_parent_changed, test_overwrites, test_host_gets_merged_view
-    scene.write(&["create", "testservice/parent"]);
-    scene.write(&["set", "testservice/parent", "a=1", "b=[1,2,3]", "c={\"x\":0}"]);
-    scene.write(&["create", "testservice/parent/child1"]);
-    scene.write(&["set", "testservice/parent/child1", "a=2"]);
-    scene.write(&["associate", "testservice/parent/child1", "127.0.0.1"]);
-    let view = || scene.text("/services/testservice/views/parent/child1");
-    assert_eq!(view(), r#"{"a": 2, "b": [1, 2, 3], "c": {"x": 0}}"#);
-    scene.write(&["set", "testservice", "k=\"v\""]);
-    assert_eq!(view(), r#"{"k": "v", "a": 2, "b": [1, 2, 3], "c": {"x": 0}}"#);
-    // test_conflicts
-    scene.refused(&["set", "testservice/parent", "a=3", "--if-version", "0", "-y"], 3);
-    // test_conf_is_mapping
-    scene.site.file("text.json", "\"nope\"");
-    scene.refused(&["create", "testservice/text", "text.json", "-y"], 1);
-    // test_create_config_without_parent
-    scene.refused(&["create", "testservice/no/where", "-y"], 1);
-    // test_get_associations, test_delete_associations
-    assert!(
-        scene
-            .ok(&["export", "testservice", "-"])
-            .contains("\"127.0.0.1\": \"/services/testservice/views/parent/child1\"")
-    );
-    scene.write(&["dissociate", "testservice", "127.0.0.1"]);
-    assert_eq!(scene.server("testservice", "associations", &[]), "[{}, 2]\n");
-    // test_delete_config: the environment, its view, and what reads them
-    scene.write(&["delete", "testservice/parent/child1"]);
-    for path in ["conf", "views"] {
-        assert!(scene.node(&format!("/services/testservice/{path}/parent/child1")).is_none());
-    }
-    scene.jones(&["get", "testservice/parent/child1"]).expect(3);
-    // test_walk: depth first, parents first
-    let listed = scene.ok(&["ls", "testservice"]);
-    assert_eq!(
-        listed.lines().map(|line| line.split_whitespace().next().unwrap()).collect::<Vec<_>>(),
-        ["testservice", "parent"]
-    );
-    // test_delete_service
-    scene.write(&["delete", "testservice/parent"]);
-    scene.write(&["delete", "testservice"]);
-    assert!(scene.node("/services/testservice").is_none());
-    assert_eq!(scene.ok(&["ls"]), "");
-    // What was there is still known, and a new service of that name goes on with its revisions.
-    scene.ok(&["init", "testservice"]);
-    assert!(
-        scene.ok(&["history", "testservice", "-n", "1"]).starts_with("r11 "),
-        "{}",
-        scene.ok(&["history", "testservice"])
-    );
-}
-
-/// Jones's tests of its client, with rosterd as the writer and both versions of the client.
-#[test]
-fn the_clients_of_jones_follow_what_rosterd_writes() {
-    let scene = Scene::pycon();
-    let (listed, other) = (scene.client("pycon", "h1", "1.0"), scene.client("pycon", "h2", "1.0"));
-    // test_gets_config, test_defaults_to_root
-    listed.uses(r#"{"locale": "Canada", "times": 0}"#);
-    other.uses(r#"{"locale": "Canada", "times": 0}"#);
-    // test_resets_watches: three changes in a row
-    for value in 1..=3 {
-        scene.write(&["set", "pycon/parent", &format!("n={value}")]);
-        listed.uses(&format!(r#"{{"locale": "Canada", "n": {value}, "times": 0}}"#));
-    }
-    other.uses(r#"{"locale": "Canada", "times": 0}"#);
-    // test_responds_to_remap, then test_defaults_to_root again
-    scene.write(&["associate", "pycon/parent", "h2"]);
-    other.uses(r#"{"locale": "Canada", "n": 3, "times": 0}"#);
-    scene.write(&["dissociate", "pycon", "h2"]);
-    other.uses(r#"{"locale": "Canada", "times": 0}"#);
 }

@@ -1,8 +1,8 @@
 //! Many writers at once, killed writers, and a reader that checks every view at every moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::sleep;
@@ -14,7 +14,7 @@ use zookeeper_client::{Client, Error, MultiReadResult};
 use super::{Scene, python};
 use crate::support::proxy::Proxy;
 use crate::support::random::count;
-use crate::support::wait::{PATIENCE, eventually};
+use crate::support::wait::{PATIENCE, eventually, holds};
 
 /// The environments that stay.
 const ENVS: [&str; 7] = ["", "a", "a/b", "a/b/c", "a/d", "e", "e/f"];
@@ -99,6 +99,72 @@ fn edit(scene: &Scene, number: usize, end: Instant, written: &Mutex<Written>, re
     }
 }
 
+/// An editor whose writers are killed at random times. `doubtful` has the comments of those that were killed.
+fn edit_and_die(scene: &Scene, number: usize, end: Instant, revisions: &AtomicU64, doubtful: &Mutex<Vec<String>>) {
+    let mut value = 0;
+    while Instant::now() < end {
+        value += 1;
+        let env = ENVS[fastrand::usize(..ENVS.len())];
+        let target = if env.is_empty() { "s".to_owned() } else { format!("s/{env}") };
+        let assignment = format!("k{number}={value}");
+        let mut writer = writer(scene, &["set", &target, &assignment, "-y", "--timeout", "60s", "-m", &assignment]);
+        let killed = Duration::from_millis(fastrand::u64(..3000));
+        if holds(killed, || writer.try_wait().unwrap().is_some()) {
+            assert!(writer.wait().unwrap().success(), "{target} {assignment}");
+            revisions.fetch_add(1, Ordering::Relaxed);
+        } else {
+            writer.kill().unwrap();
+            writer.wait().unwrap();
+            doubtful.lock().unwrap().push(assignment);
+        }
+    }
+}
+
+fn writer(scene: &Scene, args: &[&str]) -> Child {
+    let mut rosterd = Command::new(env!("CARGO_BIN_EXE_rosterd"));
+    rosterd.arg("jones").args(args).arg("-c").arg(scene.site.path("rosterd.toml")).env("USER", "ada");
+    rosterd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// The entries of the history by revision. Old ones are deleted, so they are read while others write.
+fn read_history(scene: &Scene, entries: &mut BTreeMap<u64, Value>) {
+    let known: BTreeSet<u64> = entries.keys().copied().collect();
+    let read = |client: Client| async move {
+        let directory = "/rosterd/jones/s/history";
+        let mut found = Vec::new();
+        for name in client.list_children(directory).await.expect("list") {
+            let revision: u64 = name.trim_start_matches("r-").parse().unwrap();
+            if !known.contains(&revision)
+                && let Ok((data, _)) = client.get_data(&format!("{directory}/{name}")).await
+            {
+                found.push((revision, serde_json::from_slice(&data).unwrap()));
+            }
+        }
+        found
+    };
+    entries.extend(scene.client.run(read));
+}
+
+/// The confs after all entries of a history: each begins where the one before it ended, and has an author.
+fn replay(entries: &BTreeMap<u64, Value>) -> BTreeMap<String, Map<String, Value>> {
+    let mut confs = BTreeMap::new();
+    for (number, (revision, entry)) in entries.iter().enumerate() {
+        assert_eq!(number as u64, *revision, "a revision is missing");
+        assert!(entry["author"].as_str().unwrap().starts_with("ada@"), "r{revision}: {entry}");
+        let others = entry["also"].as_array().into_iter().flatten();
+        for change in [entry].into_iter().chain(others) {
+            let env = change["env"].as_str().unwrap_or_else(|| panic!("r{revision} has no change: {entry}"));
+            let before = change["before"]["conf"].as_object();
+            assert_eq!(before, confs.get(env), "r{revision} of {env:?} does not begin where the one before it ended");
+            match change["after"]["conf"].as_object() {
+                Some(conf) => _ = confs.insert(env.to_owned(), conf.clone()),
+                None => _ = confs.remove(env),
+            }
+        }
+    }
+    confs
+}
+
 /// Creates and deletes an environment of its own.
 fn come_and_go(scene: &Scene, number: usize, end: Instant, revisions: &AtomicU64) {
     let target = format!("s/a/x{number}");
@@ -120,27 +186,27 @@ fn check_written(confs: &BTreeMap<String, Map<String, Value>>, written: &Written
 }
 
 #[test]
-fn with_fifty_editors_every_view_is_the_fold_at_every_moment_and_no_edit_is_lost() {
+fn with_fifty_editors_some_of_them_killed_every_view_is_the_fold_at_every_moment_and_no_edit_is_lost() {
     let scene = tree();
-    let (written, revisions) = (Mutex::new(Written::new()), AtomicU64::new(0));
+    let (written, revisions, doubtful) = (Mutex::new(Written::new()), AtomicU64::new(0), Mutex::new(Vec::new()));
     let (done, moments) = (AtomicBool::new(false), AtomicU64::new(0));
     let end = Instant::now() + Duration::from_secs(count(4, 60));
+    let mut entries = BTreeMap::new();
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 check_views(&scene);
+                read_history(&scene, &mut entries);
                 moments.fetch_add(1, Ordering::Relaxed);
             }
         });
         let editors: Vec<_> = (0..50)
             .map(|number| {
-                let (scene, written, revisions) = (&scene, &written, &revisions);
-                scope.spawn(move || {
-                    if number < 48 {
-                        edit(scene, number, end, written, revisions);
-                    } else {
-                        come_and_go(scene, number, end, revisions);
-                    }
+                let (scene, written, revisions, doubtful) = (&scene, &written, &revisions, &doubtful);
+                scope.spawn(move || match number {
+                    0..36 => edit(scene, number, end, written, revisions),
+                    36..48 => edit_and_die(scene, number, end, revisions, doubtful),
+                    _ => come_and_go(scene, number, end, revisions),
                 })
             })
             .collect();
@@ -152,14 +218,16 @@ fn with_fifty_editors_every_view_is_the_fold_at_every_moment_and_no_edit_is_lost
     let confs = check_views(&scene);
     check_written(&confs, &written.into_inner().unwrap());
     assert_eq!(scene.ok(&["check", "s"]), "");
-    // Revisions are dense: one for each success, and the first seven.
-    let (total, moments) = (revisions.into_inner(), moments.into_inner());
-    let newest = scene.ok(&["history", "s", "-n", "1"]);
-    let last = newest.split_whitespace().next().unwrap();
-    assert_eq!(last, format!("r{}", total + 6), "{newest}");
-    let history = scene.ok(&["history", "s"]);
-    assert!(history.lines().all(|line| line.contains("  ada@")), "every revision has its author: {history}");
-    println!("{total} edits, {moments} moments");
+    read_history(&scene, &mut entries);
+    assert_eq!(replay(&entries), confs, "the history has every edit");
+    // One revision for each success, some for the killed writers, and the first seven.
+    let (total, moments, doubtful) = (revisions.into_inner(), moments.into_inner(), doubtful.into_inner().unwrap());
+    let comments: Vec<&str> = entries.values().filter_map(|entry| entry["comment"].as_str()).collect();
+    let times = |wanted: &String| comments.iter().filter(|comment| *comment == wanted).count();
+    assert!(doubtful.iter().all(|comment| times(comment) <= 1), "an edit was written twice");
+    let late: usize = doubtful.iter().map(times).sum();
+    assert_eq!(entries.len() as u64, total + late as u64 + 7);
+    println!("{total} edits, {moments} moments; {} writers killed, of which {late} had written", doubtful.len());
     assert!(total >= 50 && moments >= 10, "{total} edits, {moments} moments");
 }
 
@@ -202,14 +270,7 @@ fn a_killed_writer_leaves_all_of_its_change_or_nothing() {
     let scene = tree();
     let (mut before, mut done) = (0, 0);
     for value in 1..=count(40, 2000) {
-        let mut writer = Command::new(env!("CARGO_BIN_EXE_rosterd"))
-            .args(["jones", "set", "s", &format!("n={value}"), "-y", "-c"])
-            .arg(scene.site.path("rosterd.toml"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut writer = writer(&scene, &["set", "s", &format!("n={value}"), "-y"]);
         sleep(Duration::from_micros(fastrand::u64(..120_000)));
         writer.kill().unwrap();
         writer.wait().unwrap();
