@@ -11,6 +11,7 @@ pub mod host_view;
 pub mod json;
 pub mod merge;
 pub mod nodemaps;
+pub mod outside;
 pub mod past;
 pub mod path;
 pub mod plan;

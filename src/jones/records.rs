@@ -31,3 +31,8 @@ pub fn arrows(service: &Service) -> NodePath {
 pub fn pending(service: &Service) -> NodePath {
     service.records().child("pending")
 }
+
+/// The node whose version changes with each entry of a change outside of the history, so that it gets one entry only.
+pub fn recorded(service: &Service) -> NodePath {
+    service.records().child("recorded")
+}

@@ -6,6 +6,7 @@ use crate::cli::agent_commands::print;
 use crate::error::{Exit, Fatal};
 use crate::jones::acl;
 use crate::jones::check::{Finding, findings, unused_views};
+use crate::jones::outside::outside;
 use crate::jones::path::{Env, Service};
 use crate::jones::store::pending::is_pending;
 use crate::jones::tree::Tree;
@@ -14,7 +15,6 @@ use crate::model::node_path::NodePath;
 use crate::text::command::rosterd;
 
 use super::common::{Context, ask, say, service};
-use super::history::outside;
 use super::service::all;
 
 /// The command line of `check`.

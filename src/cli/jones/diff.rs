@@ -9,6 +9,7 @@ use crate::error::{Exit, Fatal};
 use crate::jones::diff::hunks;
 use crate::jones::entry::Entry;
 use crate::jones::json::Object;
+use crate::jones::outside::outside;
 use crate::jones::path::Env;
 use crate::jones::plan::Plan;
 use crate::jones::proposal::{ConfEdit, Proposal};
@@ -18,7 +19,6 @@ use crate::log::plain;
 
 use super::common::{Context, Target, revision, say, target};
 use super::conf::read_object;
-use super::history::outside;
 
 /// The command line of `diff`.
 #[derive(Debug, Args)]
@@ -108,7 +108,7 @@ async fn since_history(context: &mut Context, target: &Target) -> Result<String,
         let now = tree.envs.get(&found.env).and_then(|nodes| nodes.conf.object.as_ref().ok());
         out += &plain(&found.text(&target.service));
         out.push('\n');
-        out += &hunks(found.recorded.as_ref(), now);
+        out += &hunks(found.known(), now);
     }
     Ok(out)
 }

@@ -1,7 +1,6 @@
 //! `history`, `show` and `rollback`: the revisions of a service.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
@@ -10,16 +9,14 @@ use crate::error::{Exit, Fatal};
 use crate::jones::diff::hunks;
 use crate::jones::entry::{Entry, EnvChange};
 use crate::jones::json::Object;
+use crate::jones::outside::outside;
 use crate::jones::past;
 use crate::jones::path::{Env, Service};
 use crate::jones::proposal::{ConfEdit, Proposal};
 use crate::jones::store::history::Recorded;
-use crate::jones::tree::Tree;
 use crate::jones::words::{listed, name};
 use crate::log::plain;
-use crate::model::version::Zxid;
 use crate::text::command::rosterd;
-use crate::text::time::utc;
 
 use super::common::{Context, Target, WriteOptions, revision, say, service, target};
 use super::view::table;
@@ -64,48 +61,6 @@ pub struct RollbackArgs {
 
 fn env(text: &str) -> Result<Env, String> {
     Env::parse(text).map_err(|why| why.to_string())
-}
-
-/// A `conf` that was changed by somebody who writes no history.
-pub struct Outside {
-    /// The environment.
-    pub env: Env,
-    /// What the history has for it.
-    pub recorded: Option<Object>,
-    zxid: Zxid,
-    mtime_ms: i64,
-}
-
-impl Outside {
-    /// A line for people.
-    pub fn text(&self, service: &Service) -> String {
-        let shown = name(service, &self.env);
-        let at = u64::try_from(self.mtime_ms).map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
-        let at = at.map_or_else(|_| "an unknown time".to_owned(), utc);
-        format!("{shown}: changed outside of the history at {at}, zxid {:#x}", self.zxid.0)
-    }
-}
-
-/// The environments that were changed after the last entry on them, by no transaction with an entry.
-pub fn outside(tree: &Tree, history: &BTreeMap<u64, Recorded>) -> Vec<Outside> {
-    let Some(oldest) = history.values().map(|recorded| recorded.stat.czxid).min() else { return Vec::new() };
-    let mut found = Vec::new();
-    for (env, nodes) in &tree.envs {
-        let zxid = nodes.conf.stat.mzxid;
-        let change = |recorded: &Recorded| {
-            recorded.entry.as_ref().ok()?.changes.iter().find(|change| change.env == *env).cloned()
-        };
-        let newest = history.values().rev().find_map(|recorded| Some((recorded.stat.czxid, change(recorded)?)));
-        // A new environment writes its parent again, as it is.
-        let is_recorded = newest.is_none() && history.values().any(|recorded| recorded.stat.czxid == zxid);
-        let since = newest.as_ref().map_or(oldest, |(czxid, _)| *czxid);
-        let recorded = newest.and_then(|(_, change)| change.after);
-        let is_same = recorded.is_some() && recorded.as_ref() == nodes.conf.object.as_ref().ok();
-        if zxid > since && !is_recorded && !is_same {
-            found.push(Outside { env: env.clone(), recorded, zxid, mtime_ms: nodes.conf.stat.mtime_ms });
-        }
-    }
-    found
 }
 
 /// Runs `history`.

@@ -11,13 +11,13 @@ use crate::config::flags::working_dir;
 use crate::error::{Exit, Fatal};
 use crate::jones::acl::jones_credential;
 use crate::jones::entry::{Before, Entry, EnvChange};
+use crate::jones::outside::outside;
 use crate::jones::path::{Env, Service};
 use crate::jones::plan::Step;
 use crate::jones::tree::Tree;
 use crate::zk::Acl;
 
 use super::common::{Context, WriteOptions, ask, entry, say, service};
-use super::history::outside;
 use super::view::table;
 
 /// The most bytes of configuration in one entry of `adopt`.
@@ -106,31 +106,40 @@ pub async fn adopt(context: &mut Context, args: AdoptArgs) -> Result<Exit, Fatal
     for service in services {
         let tree = context.store.tree(&service).await?;
         let history = context.store.history(&service).await?;
-        let (op, envs) = if history.is_empty() {
-            ("adopt", tree.envs.keys().cloned().collect())
+        let is_new = history.is_empty();
+        let count = if is_new {
+            tree.envs.len()
         } else {
             if let Some(auditor) = context.store.auditor.clone()
                 && !context.store.is_audited(&service).await?
             {
                 set_auditor(context, &service, &auditor, &args.write).await?;
             }
-            ("outside", outside(&tree, &history).into_iter().map(|found| found.env).collect::<Vec<_>>())
+            outside(&tree, &history).len()
         };
-        if envs.is_empty() {
+        if count == 0 {
             say(&format!("{service}: the history has everything already"));
             continue;
         }
-        let what = if op == "adopt" { "begin the history" } else { "record what was changed outside of the history" };
+        let what = if is_new { "begin the history" } else { "record what was changed outside of the history" };
         if args.write.dry_run {
-            say(&format!("{service}: would {what} with {} environments", envs.len()));
+            say(&format!("{service}: would {what} with {count} environments"));
             continue;
         }
-        if !args.write.yes && !ask(&format!("{service}: {what} with {} environments?", envs.len())).await? {
+        if !args.write.yes && !ask(&format!("{service}: {what} with {count} environments?")).await? {
             return Err(Fatal::new(Exit::Failed, "nothing was written"));
         }
-        for envs in chunks(&tree, &envs) {
-            let (steps, entry) = recording(&tree, &envs, entry(op, &args.write));
-            let revision = context.store.record(&service, &steps, &entry).await?;
+        let mut revisions = Vec::new();
+        if is_new {
+            for envs in chunks(&tree) {
+                let (steps, entry) = recording(&tree, &envs, entry("adopt", &args.write));
+                revisions.push(context.store.record(&service, &steps, &entry).await?);
+            }
+        } else {
+            let recorded = context.store.record_outside(&service, &entry("outside", &args.write)).await?;
+            revisions.extend(recorded.into_keys());
+        }
+        for revision in revisions {
             say(&format!("{service}: recorded as r{revision}"));
         }
     }
@@ -157,10 +166,10 @@ async fn set_auditor(
 }
 
 /// Environments in groups that fit in an entry.
-fn chunks(tree: &Tree, envs: &[Env]) -> Vec<Vec<Env>> {
+fn chunks(tree: &Tree) -> Vec<Vec<Env>> {
     let mut chunks: Vec<(usize, Vec<Env>)> = Vec::new();
-    for env in envs {
-        let bytes = tree.envs.get(env).map_or(0, |nodes| nodes.conf.data.len() + 200);
+    for (env, nodes) in &tree.envs {
+        let bytes = nodes.conf.data.len() + 200;
         match chunks.last_mut() {
             Some((sum, chunk)) if *sum + bytes <= MAX_ADOPTED => {
                 *sum += bytes;

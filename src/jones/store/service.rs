@@ -6,6 +6,7 @@ use crate::error::{Exit, Fatal};
 use crate::jones::acl;
 use crate::jones::entry::{Before, Entry, EnvChange};
 use crate::jones::json::Object;
+use crate::jones::outside::{self, outside};
 use crate::jones::path::{Env, Service};
 use crate::jones::plan::Step;
 use crate::jones::records;
@@ -13,7 +14,7 @@ use crate::jones::tree::Tree;
 use crate::model::node_path::NodePath;
 use crate::zk::{Acl, Connection, ConnectionLost};
 
-use super::transaction::{Lists, Sent, create_missing, list_to_copy, send_with};
+use super::transaction::{Lists, Sent, create_missing, list_to_copy, send, send_with};
 use super::{CHANGED, Stop, Store};
 
 impl Store {
@@ -142,9 +143,31 @@ impl Store {
         let auditor = self.auditor.clone();
         let sent = self.transact(async |connection| {
             let list = super::transaction::ensure_history(connection, service, auditor.as_ref()).await?;
-            send_with(connection, service, steps, &Lists { create: BTreeMap::new(), default: &list }).await
+            send(connection, service, steps, &list).await
         });
         revision(service, sent.await?, done)
+    }
+
+    /// Records every change that was made outside of the history. `entry` has the author. Returns the new entries by
+    /// revision: none if there is no history yet, or somebody else has recorded the changes.
+    ///
+    /// # Errors
+    /// An entry cannot be created, or the ensemble is not reached.
+    pub async fn record_outside(&mut self, service: &Service, entry: &Entry) -> Result<BTreeMap<u64, Entry>, Fatal> {
+        let mut recorded = BTreeMap::new();
+        loop {
+            let tree = self.any_tree(service).await?;
+            let found = outside(&tree, &self.history(service).await?);
+            if found.is_empty() {
+                return Ok(recorded);
+            }
+            let (steps, entry) = outside::recording(&tree, &found, entry.clone());
+            match self.record(service, &steps, &entry).await {
+                Ok(revision) => _ = recorded.insert(revision, entry),
+                Err(fatal) if fatal.exit == CHANGED && !self.session.is_over() => self.pause().await,
+                Err(fatal) => return Err(fatal),
+            }
+        }
     }
 
     /// The access control list of each node of a service.
