@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use super::{Global, get};
 use crate::error::{Exit, Fatal};
 use crate::jones::store::MAX_REQUEST;
+use crate::jones::store::reader::Reader;
 use crate::watch;
 
 mod canary;
@@ -110,6 +111,15 @@ pub async fn jones(global: &Global, args: JonesArgs) -> Result<Exit, Fatal> {
         let (config, state) = common::registry(global, args.auth)?;
         return Ok(get::jones::get(&query, watch::open(&config, &state), &mut io::stdout().lock()).await);
     }
+    if matches!(args.command, JonesCommand::Ls(_) | JonesCommand::Get(_))
+        && let Some(mut reader) = common::other_registry(global, args.auth.clone(), args.timeout)?
+    {
+        match &args.command {
+            JonesCommand::Ls(args) => return view::ls(&mut reader, args).await,
+            JonesCommand::Get(args) => return view::get(&mut reader, args).await,
+            _ => {}
+        }
+    }
     let mut context = Context::open(global, args.auth, args.timeout)?;
     context.store.max_request = args.max_request;
     let exit = run(&mut context, args.command).await;
@@ -119,8 +129,8 @@ pub async fn jones(global: &Global, args: JonesArgs) -> Result<Exit, Fatal> {
 
 async fn run(context: &mut Context, command: JonesCommand) -> Result<Exit, Fatal> {
     match command {
-        JonesCommand::Ls(args) => view::ls(context, args).await,
-        JonesCommand::Get(args) => view::get(context, args).await,
+        JonesCommand::Ls(args) => view::ls(&mut Reader::Store(&mut context.store), &args).await,
+        JonesCommand::Get(args) => view::get(&mut Reader::Store(&mut context.store), &args).await,
         JonesCommand::Set(args) => conf::set(context, args).await,
         JonesCommand::Edit(args) => conf::edit(context, args).await,
         JonesCommand::Apply(args) => conf::apply(context, args).await,

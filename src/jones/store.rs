@@ -14,6 +14,7 @@ use super::proposal::Refused;
 pub mod history;
 pub mod pending;
 pub mod read;
+pub mod reader;
 pub mod repair;
 pub mod service;
 pub mod transaction;

@@ -340,6 +340,34 @@ fn a_directory_registry_has_the_same_tree() {
     assert_eq!(site.run(&["render", "--dry-run", "--diff"]).expect(0).stdout(), "");
 }
 
+#[test]
+fn the_services_of_a_directory_registry_are_listed_and_read_but_not_edited() {
+    let site = Site::new("[registry]\nurl = \"dir:SITE/tree\"\n");
+    let set = |node: &str, data: &str| _ = site.file(&format!("tree/services/pycon/{node}"), data);
+    set("conf/.data", r#"{"name": "root"}"#);
+    set("conf/a/.data", "{}");
+    set("conf/b", r#"{"name": "b"}"#);
+    set("views/.data", r#"{"name": "root"}"#);
+    set("views/a/.data", r#"{"name": "root"}"#);
+    set("views/b", r#"{"name": "old"}"#);
+    set("pins/r1/b", r#"{"name": "pinned"}"#);
+    set("nodemaps", r#"{"h1": "/services/pycon/views/a", "h2": "/services/pycon/pins/r1/b"}"#);
+    site.file("tree/services/web/10.0.0.1:80", "");
+    let jones = |args: &[&str]| site.run(&[&["jones"], args].concat());
+    assert_eq!(jones(&["ls"]).expect(0).stdout(), "pycon  3 environments  2 hosts  stale views: 1\n");
+    let listed = jones(&["ls", "pycon"]).expect(0).stdout();
+    assert!(listed.contains("  b  ") && listed.contains("stale view, pinned to r1: 1 host"), "{listed}");
+    assert_eq!(jones(&["get", "pycon/a", "name"]).expect(0).stdout(), "\"root\"\n");
+    assert_eq!(jones(&["get", "pycon", "name", "--host", "h2"]).expect(0).stdout(), "\"pinned\"\n");
+    assert_eq!(jones(&["get", "pycon/a", "--trace"]).expect(0).stdout(), "name  pycon  \"root\"\n");
+    jones(&["get", "pycon/none"]).expect(3);
+    jones(&["ls", "none"]).expect(1);
+    assert!(jones(&["get", "pycon", "--at", "r1"]).expect(64).stderr().contains("only services in a ZooKeeper"));
+    assert!(jones(&["set", "pycon", "a=1", "-y"]).expect(64).stderr().contains("cannot be edited"));
+    std::fs::remove_dir_all(site.path("tree")).unwrap();
+    jones(&["ls"]).expect(4);
+}
+
 /// Jones's page creates an empty `nodemaps` in every directory of discovery.
 #[test]
 fn bar_16_a_page_of_jones_adds_no_member() {

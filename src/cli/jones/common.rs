@@ -11,7 +11,7 @@ use crate::cli::agent_commands::print;
 use crate::cli::prime_chroot::credential;
 use crate::cli::{Global, set};
 use crate::config::flags::working_dir;
-use crate::config::{JonesCheck, RegistryConfig};
+use crate::config::{JonesCheck, RegistryConfig, RegistryUrl};
 use crate::error::{Exit, Fatal};
 use crate::jones::diff;
 use crate::jones::entry::Entry;
@@ -19,11 +19,12 @@ use crate::jones::path::{Env, Service};
 use crate::jones::plan::Plan;
 use crate::jones::proposal::Proposal;
 use crate::jones::store::Store;
+use crate::jones::store::reader::Reader;
 use crate::jones::store::write::{Publication, Published};
 use crate::jones::tree::Tree;
 use crate::load::host;
 use crate::text::time::utc;
-use crate::watch::StateAccess;
+use crate::watch::{self, StateAccess};
 
 use super::trial;
 
@@ -109,6 +110,20 @@ pub fn registry(global: &Global, auth: Option<PathBuf>) -> Result<(RegistryConfi
         config.auth.push(credential(&file)?);
     }
     Ok((config, state))
+}
+
+/// The registry, if it is no ZooKeeper, so that services can only be read. Nothing is contacted yet.
+///
+/// # Errors
+/// None is configured, or the credentials cannot be read.
+pub fn other_registry(
+    global: &Global,
+    auth: Option<PathBuf>,
+    limit: Duration,
+) -> Result<Option<Reader<'static>>, Fatal> {
+    let (config, state) = registry(global, auth)?;
+    let is_other = !matches!(config.url, RegistryUrl::ZooKeeper { .. });
+    Ok(is_other.then(|| Reader::Registry(watch::open(&config, &state), limit)))
 }
 
 impl Context {

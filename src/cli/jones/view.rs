@@ -11,12 +11,13 @@ use crate::cli::get::jones::{CacheArgs, HostQuery};
 use crate::error::{Exit, Fatal};
 use crate::jones::json::{Json, Object};
 use crate::jones::path::{Env, Kind, Service};
+use crate::jones::store::reader::Reader;
 use crate::jones::tree::{Node, Tree};
 use crate::jones::words::{hosts, name};
 use crate::jones::{past, tree};
 use crate::log::plain;
 
-use super::common::{Context, Target, host, revision, say, service, target};
+use super::common::{Target, host, revision, say, service, target};
 
 /// The command line of `ls`.
 #[derive(Debug, Args)]
@@ -63,14 +64,14 @@ impl GetArgs {
 }
 
 /// Runs `ls`.
-pub async fn ls(context: &mut Context, args: LsArgs) -> Result<Exit, Fatal> {
+pub async fn ls(reader: &mut Reader<'_>, args: &LsArgs) -> Result<Exit, Fatal> {
     let mut rows = Vec::new();
-    match args.service {
-        Some(service) => rows = env_rows(&context.store.tree(&service).await?),
+    match &args.service {
+        Some(service) => rows = env_rows(&reader.tree(service).await?),
         None => {
-            for name in context.store.services().await? {
+            for name in reader.services().await? {
                 let Ok(service) = Service::parse(&name) else { continue };
-                let tree = context.store.any_tree(&service).await?;
+                let tree = reader.any_tree(&service).await?;
                 // Other directories are those of service discovery.
                 if tree.envs.contains_key(&Env::ROOT) {
                     rows.push(service_row(&tree));
@@ -162,11 +163,11 @@ struct Answer {
 }
 
 /// Runs `get`.
-pub async fn get(context: &mut Context, args: GetArgs) -> Result<Exit, Fatal> {
-    let tree = context.store.any_tree(&args.target.service).await?;
+pub async fn get(reader: &mut Reader<'_>, args: &GetArgs) -> Result<Exit, Fatal> {
+    let tree = reader.any_tree(&args.target.service).await?;
     let past = match args.at {
         Some(revision) => {
-            let history = context.store.history(&args.target.service).await?;
+            let history = reader.history(&args.target.service).await?;
             let entries = history.iter().filter_map(|(number, it)| Some((*number, it.entry.as_ref().ok()?))).collect();
             match past::at(&entries, revision, &tree) {
                 Ok(past) => Some(past),
@@ -176,8 +177,8 @@ pub async fn get(context: &mut Context, args: GetArgs) -> Result<Exit, Fatal> {
         None => None,
     };
     let answer = match &past {
-        Some(past) => then(&tree, past, &args),
-        None => now(&tree, &args),
+        Some(past) => then(&tree, past, args),
+        None => now(&tree, args),
     };
     let Answer { object, env } = match answer {
         Ok(answer) => answer,

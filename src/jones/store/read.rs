@@ -19,7 +19,7 @@ use super::{Stop, Store, failed, found};
 const CHUNK: usize = 4000;
 
 /// The node above all services.
-const SERVICES: &str = "/services";
+pub const SERVICES: &str = "/services";
 
 impl Store {
     /// Reads a service.
@@ -28,12 +28,7 @@ impl Store {
     /// It does not exist, a node of it cannot be read, or the ensemble is not reached.
     pub async fn tree(&mut self, service: &Service) -> Result<Tree, Fatal> {
         let tree = self.any_tree(service).await?;
-        if tree.envs.contains_key(&Env::ROOT) {
-            return Ok(tree);
-        }
-        let message =
-            format!("there is no service {service}; create it with `{}`", rosterd(format!("jones init {service}")));
-        Err(Fatal::new(Exit::Failed, message))
+        if tree.envs.contains_key(&Env::ROOT) { Ok(tree) } else { Err(missing_service(service)) }
     }
 
     /// Reads a service, which may lack its nodes.
@@ -75,6 +70,13 @@ impl Store {
     }
 }
 
+/// The error for a service without its root environment.
+pub fn missing_service(service: &Service) -> Fatal {
+    let message =
+        format!("there is no service {service}; create it with `{}`", rosterd(format!("jones init {service}")));
+    Fatal::new(Exit::Failed, message)
+}
+
 /// Waits until the server has all that was committed before.
 pub async fn sync(connection: &Connection) -> Result<(), Stop> {
     match connection.sync("/").await?.value {
@@ -102,7 +104,7 @@ async fn read(connection: &Connection, service: &Service) -> Result<Tree, Stop> 
         let is_same =
             |(path, cversion): (&NodePath, &i32)| nodes.get(path).is_some_and(|(_, stat)| stat.cversion == *cversion);
         if confs.iter().all(is_same) {
-            return Ok(tree(service, nodes, &others.into_keys().collect()));
+            return Ok(tree_of(service, nodes, &others.into_keys().collect()));
         }
     }
 }
@@ -162,7 +164,8 @@ pub async fn read_nodes(
     Ok(nodes)
 }
 
-fn tree(service: &Service, mut nodes: BTreeMap<NodePath, (Bytes, Stat)>, frozen: &BTreeSet<NodePath>) -> Tree {
+/// The service whose nodes these are. Those of `frozen` are its pins, canaries and records.
+pub fn tree_of(service: &Service, mut nodes: BTreeMap<NodePath, (Bytes, Stat)>, frozen: &BTreeSet<NodePath>) -> Tree {
     let nodemaps = match nodes.remove(&service.nodemaps()) {
         Some((data, stat)) => NodeMaps::parse(&data).map(|maps| MapsNode { stat: Some(stat), maps }),
         None => Ok(MapsNode::default()),
