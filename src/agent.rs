@@ -29,6 +29,7 @@ pub mod executor;
 pub mod heartbeat;
 mod history;
 pub mod inherited;
+mod jones_recorder;
 pub mod pass;
 pub mod pins;
 pub mod progress;
@@ -48,6 +49,7 @@ pub use signals::{BlockedSignals, Signals};
 
 use driver::Driver;
 use heartbeat::Heartbeat;
+use jones_recorder::JonesRecorder;
 use pass::Passes;
 use refusals::Refusals;
 use requests::RequestState;
@@ -184,6 +186,7 @@ struct Agent {
     heartbeat: Heartbeat,
     metrics: Arc<Metrics>,
     rollbacks: Rollbacks,
+    jones_recorder: JonesRecorder,
     supervisor: Supervisor,
     refusals: Refusals,
     registrar: Registrar,
@@ -212,6 +215,7 @@ impl Agent {
             heartbeat,
             metrics,
             rollbacks: Rollbacks::default(),
+            jones_recorder: JonesRecorder::default(),
             compact: tokio::time::interval_at((Instant::now() + COMPACT_INTERVAL).into(), COMPACT_INTERVAL),
             template_watcher: TemplateWatcher::watch(&setup.config),
             dest_watcher: DestWatcher::watch(&setup.config),
@@ -270,6 +274,7 @@ impl Agent {
         self.driver.registries.follow(&config.registries, plan, &Registrar::registries(config));
         let registries = &self.driver.registries;
         self.registrar.configure(config, |name| registries.link(name));
+        self.jones_recorder.configure(config, &self.setup.host.name);
     }
 
     /// Stops the services, and then the program. A second call ends the wait for the services, or kills the program.
@@ -410,6 +415,7 @@ impl Agent {
         while self.incoming.try_recv().is_ok() {}
         self.requests.close();
         self.rollbacks = Rollbacks::default();
+        self.jones_recorder = JonesRecorder::default();
         self.driver.passes = Passes::default();
         self.server.stop().await;
         self.http.stop();

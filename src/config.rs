@@ -61,7 +61,7 @@ pub use bounds::{AboveMax, Bounds};
 pub use command::{Command, Placeholder, Reload};
 pub use delta::delta;
 pub use exec::{ExecConfig, OnExit};
-pub use jones_check::JonesCheck;
+pub use jones_check::{JonesCheck, JonesConfig};
 pub use keys::MAX_BACKUPS;
 pub use per_key::{Each, LOCAL_NAMES, OnGone};
 pub use placing::{Block, Method, Placing, Symlink};
@@ -107,9 +107,8 @@ pub struct Config {
     pub services: Vec<Arc<ServiceConfig>>,
     /// The program that the agent runs; `None` for commands that run no program.
     pub exec: Option<Arc<ExecConfig>>,
-    /// The checks of the views of Jones, by service.
-    #[serde(skip)]
-    pub jones: BTreeMap<String, JonesCheck>,
+    /// What belongs to Jones.
+    pub jones: JonesConfig,
 }
 
 impl Config {

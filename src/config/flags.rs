@@ -1,6 +1,6 @@
 //! Configuration from the command line: `--template IN:OUT[:CMD]`, `--roster NAME=PATH` and `--registry URL`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use super::roster::check_roster_name;
 use super::scalar::any_duration;
 use super::template::is_template;
 use super::{
-    Agent, Command, Config, HistoryConfig, LogFormat, OnStop, RegistryConfig, RegistryUrl, Reload, RosterConfig,
-    StatusConfig, TemplateConfig, Trust,
+    Agent, Command, Config, HistoryConfig, JonesConfig, LogFormat, OnStop, RegistryConfig, RegistryUrl, Reload,
+    RosterConfig, StatusConfig, TemplateConfig, Trust,
 };
 use crate::model::node_path::Subject;
 
@@ -60,7 +60,7 @@ impl Config {
             templates: Vec::new(),
             services: Vec::new(),
             exec: None,
-            jones: BTreeMap::new(),
+            jones: JonesConfig::default(),
         })
     }
 

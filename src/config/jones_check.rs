@@ -1,14 +1,27 @@
-//! `[jones.check.SERVICE]`: checks of the views that an edit of a Jones service would change.
+//! `[jones]`, and `[jones.check.SERVICE]`: checks of the views that an edit of a Jones service would change.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::TemplateConfig;
+use serde::Serialize;
+
 use super::command::{Command, command};
 use super::keys::{JONES, JONES_CHECK};
 use super::problem::ValueError;
-use super::table::{Table, single};
+use super::table::{Table, Value, single};
+use super::{KeyConfig, KeyFormat, TemplateConfig};
+
+/// `[jones]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct JonesConfig {
+    /// The agent adds changes that were made outside of the history to it, of the services of its keys.
+    pub record: bool,
+    /// The checks of views, by service.
+    #[serde(skip)]
+    pub checks: BTreeMap<String, JonesCheck>,
+}
 
 /// The checks of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +34,25 @@ pub struct JonesCheck {
     pub timeout: Duration,
 }
 
+/// Resolves `[jones]`.
+pub fn jones_config(tops: &[Table<'_>], keys: &[Arc<KeyConfig>]) -> JonesConfig {
+    let Some(table) = single(tops, "jones").and_then(|value| value.section(&[&JONES])) else {
+        return JonesConfig::default();
+    };
+    let record = table.get("record");
+    let is_recording = record.as_ref().and_then(Value::boolean).unwrap_or_default();
+    if let Some(record) = record.filter(|_| is_recording)
+        && !keys.iter().any(|key| matches!(key.format, KeyFormat::Jones(_)))
+    {
+        let hint = "add a [[key]] with `jones` for each service to record, or remove `record`";
+        record.reject(ValueError::new("there is no service to record", hint));
+    }
+    JonesConfig { record: is_recording, checks: checks(&table) }
+}
+
 /// The checks by service.
-pub fn jones_checks(tops: &[Table<'_>]) -> BTreeMap<String, JonesCheck> {
-    let table = single(tops, "jones").and_then(|value| value.section(&[&JONES]));
-    let Some(check) = table.as_ref().and_then(|table| table.get("check")) else { return BTreeMap::new() };
+fn checks(table: &Table<'_>) -> BTreeMap<String, JonesCheck> {
+    let Some(check) = table.get("check") else { return BTreeMap::new() };
     let Some(services) = check.map() else {
         check.reject_kind("a table of services", "[jones.check.\"pycon\"]");
         return BTreeMap::new();

@@ -107,8 +107,11 @@ pub const STATUS: TableKeys = TableKeys {
 };
 
 /// `[jones]`.
-pub const JONES: TableKeys =
-    TableKeys { table: "[jones]", keys: &[optional("check", Map(&Table("[jones.check]")))], aliases: &[] };
+pub const JONES: TableKeys = TableKeys {
+    table: "[jones]",
+    keys: &[optional("record", Boolean), optional("check", Map(&Table("[jones.check]")))],
+    aliases: &[],
+};
 
 /// `[jones.check.SERVICE]`.
 pub const JONES_CHECK: TableKeys = TableKeys {

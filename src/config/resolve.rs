@@ -10,7 +10,7 @@ use super::history::history;
 use super::http::http;
 use super::include::included;
 use super::interpolate::Interpolation;
-use super::jones_check::jones_checks;
+use super::jones_check::jones_config;
 use super::keys::{AGENT, STATUS, TOP};
 use super::names::Names;
 use super::problem::{Problem, Problems, Report, ValueError};
@@ -153,7 +153,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let mut parser = TemplateParser { fill: &fill, template_dir, trust, rosters: &rosters, roster_names, names, dests };
     let templates = parser.templates(tops, report);
     let exec = exec(tops, overrides.program.as_deref());
-    let jones = jones_checks(tops);
+    let jones = jones_config(tops, &keys);
     let templates = if exec.is_some() { default_reload_to_program(templates) } else { templates };
     Some(Config {
         registries: registries.usable,

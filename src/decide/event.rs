@@ -68,6 +68,10 @@ events! {
     ServiceUndrained = service_undrained Info "drain ended" { service: Name, uid: Option<u32> }
     ServiceDataFailed = service_data_failed Warn "data_cmd failed; its previous output, if any, stays in use" { service: Name, reason: String }
 
+    // The configuration trees of Jones.
+    JonesRecorded = jones_recorded Info "change of Jones's configuration recorded" { service: Name, revision: u64, change: String }
+    JonesRecordFailed = jones_record_failed Warn "changes of Jones's configuration cannot be recorded" { service: Name, reason: String, retry_in_s: u64 }
+
     // Templates and their files.
     TemplateLoaded = template_loaded Info "managing file" { template: Name, dest: PathBuf }
     TemplateWaiting = template_waiting Info "template waiting for its first known-good data" { template: Name, needs: Vec<Name> }

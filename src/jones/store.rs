@@ -1,6 +1,12 @@
 //! The nodes of services in a ZooKeeper: reading a service at one moment, and writing a plan as one transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{RegistryConfig, RegistryUrl};
 use crate::error::{Exit, Fatal};
@@ -120,6 +126,32 @@ impl Store {
             Err(Stop::Fatal(fatal)) => Err(fatal),
         }
     }
+}
+
+/// How long a session may take to close. It owns nothing, so it can also expire.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Does work with the services of a registry, on a thread of its own: a store cannot move to another thread while it
+/// waits. The work ends if the caller does not wait for it any longer.
+///
+/// # Errors
+/// Those of the work, or the registry is not a ZooKeeper.
+pub async fn with_store<T: Send + 'static>(
+    config: Arc<RegistryConfig>,
+    state: StateAccess,
+    limit: Duration,
+    work: impl AsyncFnOnce(&mut Store) -> Result<T, Fatal> + Send + 'static,
+) -> Result<T, Fatal> {
+    let (runtime, stop) = (Handle::current(), CancellationToken::new());
+    let _stops = stop.clone().drop_guard();
+    let working = async move || {
+        let mut store = Store::new(&config, &state, limit)?;
+        let done = stop.run_until_cancelled(work(&mut store)).await;
+        let _ = timeout(CLOSING, store.close()).await;
+        done.unwrap_or_else(|| Err(Fatal::new(Exit::Unreached, "nobody waits for it")))
+    };
+    let done = spawn_blocking(move || runtime.block_on(working())).await;
+    done.unwrap_or_else(|why| Err(Fatal::new(Exit::Failed, why.to_string())))
 }
 
 /// The same error, of one who may have written.

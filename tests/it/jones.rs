@@ -20,6 +20,7 @@ mod fleet;
 mod frozen;
 mod jones_server;
 mod races;
+mod record;
 mod size;
 mod suite;
 mod trial;

@@ -135,7 +135,7 @@ impl Context {
         let (config, state) = registry(global, auth)?;
         let checks = match state {
             // Otherwise the registry is not that of the configuration.
-            StateAccess::ReadOnly(_) => global.loaded()?.jones,
+            StateAccess::ReadOnly(_) => global.loaded()?.jones.checks,
             _ => BTreeMap::new(),
         };
         Ok(Self { store: Store::new(&config, &state, timeout)?, checks })
