@@ -30,6 +30,7 @@ pub mod heartbeat;
 mod history;
 pub mod inherited;
 mod jones_recorder;
+mod key_origin;
 pub mod pass;
 pub mod pins;
 pub mod progress;

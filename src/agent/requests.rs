@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 
-use super::Agent;
+use super::{Agent, key_origin};
 use crate::control::{Answer, PassRequest, PendingRequest, RequestBody, may_command};
+use crate::decide::report::Report;
 use crate::decide::{Acceptance, Event, HeldView, Input};
 use crate::error::Exit;
 use crate::load::loader::Load;
@@ -107,7 +108,7 @@ impl Agent {
                 }
                 Answer::Status(Box::new(status))
             }
-            RequestBody::Explain { name } => self.explain(&name, uid),
+            RequestBody::Explain { name } => return self.explain(name, uid, answer),
             RequestBody::Accept { roster } => self.accept(&roster, uid),
             RequestBody::Pause { length, reason } => return self.pause(length, reason, uid, answer),
             RequestBody::Resume => return self.resume(uid, answer),
@@ -139,27 +140,31 @@ impl Agent {
             program: self.supervisor.report(),
             refused: self.refusals.all(),
             services: self.registrar.report(),
+            origin: None,
         };
         let (report, sessions) = (self.driver.engine.report(self.driver.now()), self.driver.registries.sessions());
         Snapshot { report, context, sessions }
     }
 
-    fn explain(&mut self, name: &str, uid: u32) -> Answer {
-        let Snapshot { mut report, context, .. } = self.snapshot();
-        let Some(text) = explain(&report, name, &context) else {
-            let known: Vec<&str> = names(&report, &context).into_iter().collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            let text = format!("no template, roster, key or service is named {}; known names: {known}", field(name));
-            return Answer::failed(Exit::Usage, text);
-        };
+    fn explain(&mut self, name: String, uid: u32, answer: oneshot::Sender<Answer>) {
+        let Snapshot { report, mut context, .. } = self.snapshot();
         // The explanation of a template does not show what `accept` would change.
-        if !report.templates.contains_key(name)
+        if !report.templates.contains_key(&*name)
             && may_command(uid)
-            && let Some((name, roster)) = report.rosters.remove_entry(name)
+            && let Some((name, roster)) = report.rosters.get_key_value(&*name)
         {
-            self.requests.shown.insert(name, roster.held_members);
+            self.requests.shown.insert(Arc::clone(name), roster.held_members.clone());
         }
-        Answer::done(text)
+        let origin = key_origin::origin(&self.setup.config, &report, &name);
+        let Some(origin) = origin else {
+            // The client may have disconnected.
+            let _ = answer.send(explained(&report, &name, &context));
+            return;
+        };
+        tokio::spawn(async move {
+            context.origin = origin.await;
+            let _ = answer.send(explained(&report, &name, &context));
+        });
     }
 
     fn accept(&mut self, name: &str, uid: u32) -> Answer {
@@ -320,6 +325,16 @@ impl Agent {
             self.step(Input::Tick);
         }
     }
+}
+
+fn explained(report: &Report, name: &str, context: &Context) -> Answer {
+    let Some(text) = explain(report, name, context) else {
+        let known: Vec<&str> = names(report, context).into_iter().collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let text = format!("no template, roster, key or service is named {}; known names: {known}", field(name));
+        return Answer::failed(Exit::Usage, text);
+    };
+    Answer::done(text)
 }
 
 fn paused_by(pause: &Pause) -> Event {

@@ -18,6 +18,7 @@ use crate::zk::{Acl, Connection, ConnectionLost, RequestResult, ServerError};
 use super::proposal::Refused;
 
 pub mod history;
+pub mod origin;
 pub mod pending;
 pub mod read;
 pub mod reader;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use crate::config::Problems;
 use crate::decide::Moment;
 use crate::decide::report::{ProgramReport, Report, ServiceReport};
+use crate::jones::store::origin::Origin;
 use crate::state::pause::Pause;
 use crate::text::time::{Zone, past, to_come, utc};
 
@@ -60,6 +61,8 @@ pub struct Context {
     pub refused: Vec<Refusal>,
     /// The services of this host.
     pub services: Vec<ServiceReport>,
+    /// Who wrote what the explained `[[key]]` of Jones holds, if that is known.
+    pub origin: Option<Origin>,
 }
 
 impl Context {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
 
 use super::conditions::{Condition, key_conditions, refused, roster_conditions, template_conditions};
 use super::context::Context;
@@ -16,6 +17,7 @@ use crate::log::plain;
 use crate::model::node_path::Subject;
 use crate::text::command::rosterd;
 use crate::text::one_line;
+use crate::text::time::rough;
 
 /// The maximum number of items in a list. `ls` has no limit.
 const NAMED: usize = 500;
@@ -190,7 +192,7 @@ fn accept(out: &mut String, roster: &str, it: &HoldReport) {
 
 fn key(report: &Report, it: &KeyReport, context: &Context) -> String {
     let config = &it.config;
-    let what = jones(it).unwrap_or_else(|| config.subject.to_string());
+    let what = jones(it, context).unwrap_or_else(|| config.subject.to_string());
     let mut out = format!("key {}: {} in registry {}\n", config.name, line(&what), config.registry);
     let conditions = key_conditions(report, it, &context.clock(report));
     if conditions.is_empty() {
@@ -202,7 +204,7 @@ fn key(report: &Report, it: &KeyReport, context: &Context) -> String {
 }
 
 /// What a host reads of a service of Jones.
-fn jones(it: &KeyReport) -> Option<String> {
+fn jones(it: &KeyReport, context: &Context) -> Option<String> {
     let Subject::Mapped { service, host } = &it.config.subject else { return None };
     let mut out = format!("{}, host {host}", service.name());
     if let Some(mapping) = &it.mapping {
@@ -212,6 +214,14 @@ fn jones(it: &KeyReport) -> Option<String> {
         if !mapping.is_listed {
             out.push_str(" (nodemaps does not name the host)");
         }
+    }
+    if let Some(origin) = &context.origin {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(origin.mtime_ms).unwrap_or_default());
+        let ago = rough(context.wall.duration_since(at).unwrap_or_default());
+        let _ = match &origin.revision {
+            Some((revision, author)) => write!(out, " (revision {revision}, by {author}, {ago} ago)"),
+            None => write!(out, " (changed {ago} ago, outside of the history)"),
+        };
     }
     if let Some(entries) = it.entries {
         let _ = write!(out, ", {}", plural(entries, "key"));

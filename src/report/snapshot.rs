@@ -33,7 +33,7 @@ impl Snapshot {
         };
         let (wall, zone) = (std::time::SystemTime::UNIX_EPOCH, crate::text::time::Zone::utc());
         let (pause, program, refused, services) = (None, None, Vec::new(), Vec::new());
-        let context = Context { wall, zone, host: "lb1".to_owned(), pause, program, refused, services };
+        let context = Context { wall, zone, host: "lb1".to_owned(), pause, program, refused, services, origin: None };
         Self { report, context, sessions: BTreeMap::new() }
     }
 }

@@ -16,6 +16,8 @@ use crate::support::zookeeper::{Zk, ZooKeeper};
 
 mod access;
 mod editing;
+mod explain;
+mod first_service;
 mod fleet;
 mod frozen;
 mod jones_server;

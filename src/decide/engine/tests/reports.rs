@@ -32,6 +32,7 @@ fn about(bench: &Bench) -> Context {
         program: None,
         refused: Vec::new(),
         services: Vec::new(),
+        origin: None,
     }
 }
 
