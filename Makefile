@@ -9,7 +9,7 @@ test: tools
 	cargo test --locked
 
 # The modules with tests that have random inputs.
-RANDOM_TESTS = act::files::block::tests act::tests::rollback decide::engine::tests decide::program::tests \
+RANDOM_TESTS = act::files::block::tests act::tests::rollback decide::contender::tests decide::engine::tests decide::program::tests \
 	fuzzing::tests render::tests state::last_good::tests text::yaml::tests watch::zookeeper::servers::ensemble::tests \
 	watch::zookeeper::tests::changes zk::tests
 

@@ -3,6 +3,7 @@
 //! This module uses no file, process, task or clock, and imports neither `watch` nor `act`.
 
 pub mod accept;
+pub mod contender;
 mod dedup;
 pub mod engine;
 pub mod event;

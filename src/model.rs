@@ -2,6 +2,7 @@
 //! module.
 
 pub mod backoff;
+pub mod contenders;
 pub mod digest;
 pub mod filter;
 pub mod member;
