@@ -27,6 +27,7 @@ mod help;
 mod history;
 mod init;
 mod jones;
+mod lock;
 pub mod ls;
 mod migrate;
 mod prime_chroot;
@@ -138,6 +139,9 @@ enum Command {
     /// Show and edit the configuration trees of Jones in ZooKeeper
     #[command(after_help = help::JONES)]
     Jones(jones::JonesArgs),
+    /// Run a command while holding a lock in ZooKeeper, as kazoo's, or list who holds it
+    #[command(after_help = help::LOCK)]
+    Lock(lock::LockArgs),
     /// Create the chroot of a ZooKeeper URL, if it is missing
     #[command(after_help = help::PRIME_CHROOT)]
     PrimeChroot(prime_chroot::PrimeArgs),
@@ -217,7 +221,12 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
     // A signal ends any other command.
     let has_handlers = matches!(
         command,
-        Command::Demo(_) | Command::Run(_) | Command::Register(_) | Command::Render(_) | Command::Diff(_)
+        Command::Demo(_)
+            | Command::Run(_)
+            | Command::Register(_)
+            | Command::Render(_)
+            | Command::Diff(_)
+            | Command::Lock(_)
     );
     let blocked = has_handlers.then_some(blocked);
     // Messages name the same files.
@@ -264,6 +273,7 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
             log::init(LogFormat::Text, None);
             Ok(ls::ls(&args, global.open()?, &mut io::stdout().lock()).await)
         }
+        Command::Lock(args) => return lock::lock(&global, args, blocked).await,
         Command::PrimeChroot(args) => {
             log::init(LogFormat::Text, None);
             let global = Global { registry: args.registry().or(global.registry), ..global };
@@ -394,6 +404,15 @@ impl Global {
             Some(url) if is_bare => Ok((bare_registry(&url)?, StateAccess::None)),
             _ => self.configured_registry(),
         }
+    }
+
+    /// The same, with the digest credentials in a file.
+    fn registry_with_auth(&self, auth: Option<PathBuf>) -> Result<(RegistryConfig, StateAccess), Fatal> {
+        let (mut config, state) = self.registry_config()?;
+        if let Some(file) = auth.or_else(|| set("ROSTERD_AUTH").map(PathBuf::from)) {
+            config.auth.push(prime_chroot::credential(&file)?);
+        }
+        Ok((config, state))
     }
 
     /// The same, with Exhibitors that list its servers. They suffice if no registry is configured.

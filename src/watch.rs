@@ -26,6 +26,7 @@ pub mod directory;
 mod dirty;
 mod event_sender;
 mod jones;
+pub mod lock;
 pub mod own_nodes;
 pub mod registries;
 pub mod saved;

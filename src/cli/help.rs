@@ -100,6 +100,23 @@ Exit codes:
    4  the registry could not be reached, and there is no usable cache
   69  no agent answers (--agent)";
 
+/// For `lock`.
+pub const LOCK: &str = "\
+Examples:
+  rosterd lock /locks/backup --wait-for 0s -- /usr/local/bin/backup
+  rosterd lock /locks/deploy --wait-for 10m -- ./deploy.sh web
+  rosterd lock /locks/deploy --list
+
+Exit codes:
+   3  another holds the lock (--wait-for)
+   4  the registry could not be reached
+   1  the registry refused, or the lock was lost before CMD started
+  64  invalid usage
+  78  invalid configuration
+ 126  CMD cannot be executed
+ 127  CMD was not found
+Otherwise the exit code of CMD: 128 and the number of the signal if one ended it.";
+
 /// For `prime-chroot`.
 pub const PRIME_CHROOT: &str = "\
 Examples:

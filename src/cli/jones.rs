@@ -108,7 +108,7 @@ pub async fn jones(global: &Global, args: JonesArgs) -> Result<Exit, Fatal> {
     if let JonesCommand::Get(asked) = &args.command
         && let Some(query) = asked.of_host(args.timeout)
     {
-        let (config, state) = common::registry(global, args.auth)?;
+        let (config, state) = global.registry_with_auth(args.auth)?;
         return Ok(get::jones::get(&query, watch::open(&config, &state), &mut io::stdout().lock()).await);
     }
     if matches!(args.command, JonesCommand::Ls(_) | JonesCommand::Get(_))

@@ -57,10 +57,7 @@ impl PrimeArgs {
 
 /// Creates what is missing of the chroot, and prints the path of each node that it created.
 pub async fn prime_chroot(global: &Global, args: PrimeArgs) -> Result<Exit, Fatal> {
-    let (mut config, state) = global.registry_config()?;
-    if let Some(file) = args.auth.or_else(|| super::set("ROSTERD_AUTH").map(PathBuf::from)) {
-        config.auth.push(credential(&file)?);
-    }
+    let (config, state) = global.registry_with_auth(args.auth)?;
     if config.auth.is_empty() && args.acl.iter().any(|acl| acl.scheme == "auth") {
         let message = "--acl auth::PERMS needs credentials: use --auth FILE, or -c FILE with `auth` in [registry]";
         return Err(Fatal::new(Exit::Usage, message));

@@ -210,8 +210,10 @@ impl Contender {
         }
         self.read_again();
         let mut effects = Vec::new();
-        if self.standing == Standing::Held {
-            self.stand(Standing::Suspended, &mut effects);
+        match self.standing {
+            Standing::Held => self.stand(Standing::Suspended, &mut effects),
+            Standing::Waiting { .. } => self.stand(Standing::Absent, &mut effects),
+            _ => {}
         }
         effects
     }

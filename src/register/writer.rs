@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::decide::registration::Outcome;
-use crate::model::node_path::NodePath;
 use crate::model::registration::{NodeId, NodeName, NodeSpec};
 use crate::watch::own_nodes::OwnNodes;
 use crate::zk::{Acl, Bytes, Connection, ConnectionLost, CreateMode, NewNode, RequestResult, ServerError, Stat};
@@ -62,7 +61,10 @@ impl Writer {
                 };
                 match done {
                     Ok(Some(outcome)) => return Ok(outcome),
-                    Err(Stop::Refused(ServerError::NoNode)) => self.create_directory(&spec.id.directory).await?,
+                    Err(Stop::Refused(ServerError::NoNode)) => {
+                        let directory = spec.id.directory.as_str();
+                        self.connection.ensure_path(directory, &self.acl, &open_acl()).await??;
+                    }
                     // Something changed between two requests.
                     Ok(None) | Err(Stop::Refused(ServerError::BadVersion | ServerError::NodeExists)) => {}
                     Err(stop) => return Err(stop),
@@ -178,23 +180,6 @@ impl Writer {
             }
         }
         Ok(None)
-    }
-
-    /// Creates a directory, and what is missing above it: open to everyone, as kazoo does.
-    async fn create_directory(&self, directory: &NodePath) -> Result<(), Stop> {
-        let open = open_acl();
-        let path = directory.as_str();
-        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
-        for end in ends {
-            let acl = if end == path.len() { &self.acl[..] } else { &open[..] };
-            let node = NewNode { path: &path[..end], data: b"", acl, mode: CreateMode::Persistent };
-            match value(self.connection.create(node).await) {
-                // Where it may not be created, it may be there.
-                Ok(()) | Err(Stop::Refused(ServerError::NodeExists | ServerError::NoAuth)) => {}
-                Err(stop) => return Err(stop),
-            }
-        }
-        Ok(())
     }
 }
 

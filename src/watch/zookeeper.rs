@@ -44,6 +44,7 @@ mod dirty_tracker;
 mod follower;
 mod list;
 mod list_watches;
+pub mod lock_session;
 mod node_versions;
 mod reader;
 mod reconcile;

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::RequestResult;
 use super::connection::Connection;
 use super::jute::Encoder;
 use super::protocol::{OP_CREATE, OP_DELETE, OP_SET_DATA};
 use super::requests::call;
+use super::{ConnectionLost, RequestResult, ServerError};
 
 /// One entry of an access control list (`zookeeper.jute`, `ACL`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +91,39 @@ impl Connection {
         let mut request = Encoder::request(0, OP_CREATE);
         node.encode(self, &mut request);
         call(self, request, |_| Ok(())).await
+    }
+
+    /// Creates a sequential node, and returns the name that the server gave it.
+    ///
+    /// # Errors
+    /// The connection is lost. Then the node may have been created.
+    pub async fn create_sequential(&self, node: NewNode<'_>) -> RequestResult<String> {
+        let mut request = Encoder::request(0, OP_CREATE);
+        node.encode(self, &mut request);
+        call(self, request, |body| Ok(body.text()?.rsplit('/').next().unwrap_or_default().to_owned())).await
+    }
+
+    /// Creates a persistent node without data, and what is missing above it, as kazoo's `ensure_path` does. Where a node
+    /// may not be created, it may be there.
+    ///
+    /// # Errors
+    /// The connection is lost. Then nodes may have been created.
+    pub async fn ensure_path(
+        &self,
+        path: &str,
+        acl: &[Acl],
+        acl_above: &[Acl],
+    ) -> Result<Result<(), ServerError>, ConnectionLost> {
+        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+        for end in ends {
+            let acl = if end == path.len() { acl } else { acl_above };
+            let node = NewNode { path: &path[..end], data: b"", acl, mode: CreateMode::Persistent };
+            match self.create(node).await?.value {
+                Ok(()) | Err(ServerError::NodeExists | ServerError::NoAuth) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Sets the data of a node that has this version.

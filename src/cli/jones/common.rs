@@ -8,10 +8,9 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 
 use crate::cli::agent_commands::print;
-use crate::cli::prime_chroot::credential;
 use crate::cli::{Global, set};
 use crate::config::flags::working_dir;
-use crate::config::{JonesCheck, RegistryConfig, RegistryUrl};
+use crate::config::{JonesCheck, RegistryUrl};
 use crate::error::{Exit, Fatal};
 use crate::jones::diff;
 use crate::jones::entry::Entry;
@@ -100,18 +99,6 @@ pub struct Context {
     checks: BTreeMap<String, JonesCheck>,
 }
 
-/// The registry, with the credentials of the command line.
-///
-/// # Errors
-/// None is configured, or the credentials cannot be read.
-pub fn registry(global: &Global, auth: Option<PathBuf>) -> Result<(RegistryConfig, StateAccess), Fatal> {
-    let (mut config, state) = global.registry_config()?;
-    if let Some(file) = auth.or_else(|| set("ROSTERD_AUTH").map(PathBuf::from)) {
-        config.auth.push(credential(&file)?);
-    }
-    Ok((config, state))
-}
-
 /// The registry, if it is no ZooKeeper, so that services can only be read. Nothing is contacted yet.
 ///
 /// # Errors
@@ -121,7 +108,7 @@ pub fn other_registry(
     auth: Option<PathBuf>,
     limit: Duration,
 ) -> Result<Option<Reader<'static>>, Fatal> {
-    let (config, state) = registry(global, auth)?;
+    let (config, state) = global.registry_with_auth(auth)?;
     let is_other = !matches!(config.url, RegistryUrl::ZooKeeper { .. });
     Ok(is_other.then(|| Reader::Registry(watch::open(&config, &state), limit)))
 }
@@ -132,7 +119,7 @@ impl Context {
     /// # Errors
     /// No ZooKeeper is configured, or the credentials cannot be read.
     pub fn open(global: &Global, auth: Option<PathBuf>, timeout: Duration) -> Result<Self, Fatal> {
-        let (config, state) = registry(global, auth)?;
+        let (config, state) = global.registry_with_auth(auth)?;
         let checks = match state {
             // Otherwise the registry is not that of the configuration.
             StateAccess::ReadOnly(_) => global.loaded()?.jones.checks,

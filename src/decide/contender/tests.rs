@@ -163,6 +163,17 @@ fn a_lock_is_suspended_without_a_connection_and_lost_with_the_session_or_the_nod
 }
 
 #[test]
+fn a_place_in_the_line_is_known_again_after_a_reconnect() {
+    let mut lock = created();
+    lock.done(NOW, listed(&[name(3, 4), name(1, 5)]));
+    assert_eq!(shown(&lock.done(NOW, watched(Some("a")))), "behind 1 (a)");
+    assert_eq!(shown(&lock.disconnected()), "Absent");
+    assert_eq!(shown(&lock.connected(NOW, 1, &hex(1))), "list");
+    assert_eq!(shown(&lock.done(NOW, listed(&[name(3, 4), name(1, 5)]))), "watch 4 of 4");
+    assert_eq!(shown(&lock.done(NOW, watched(Some("a")))), "behind 1 (a)");
+}
+
+#[test]
 fn a_change_of_its_data_or_a_node_that_sorts_before_it_does_not_take_a_lock_away() {
     let mut lock = held();
     lock.changed(NOW);
