@@ -21,6 +21,7 @@ mod field;
 mod hbase;
 pub mod json;
 mod kafka;
+mod kazoo;
 mod nerve;
 mod nextdoor;
 mod not_a_member;
@@ -63,6 +64,12 @@ pub enum Format {
     Solr,
     /// Patroni's members.
     Patroni,
+    /// The contenders of kazoo's locks, in the order of their sequence.
+    Lock,
+    /// The members of kazoo's parties.
+    Party,
+    /// The members of kazoo's shallow parties: the identifier is in the name.
+    ShallowParty,
     /// JSON data; the configuration names the fields.
     Custom(Arc<Custom>),
 }
@@ -77,7 +84,7 @@ pub struct Payload {
 }
 
 /// The formats that have a name in the configuration and in `--payload`.
-static NAMED: [(&str, Format); 11] = [
+static NAMED: [(&str, Format); 14] = [
     ("nextdoor", Format::Nextdoor),
     ("hostport", Format::HostPort),
     ("nerve", Format::Nerve),
@@ -89,11 +96,14 @@ static NAMED: [(&str, Format); 11] = [
     ("hbase", Format::Hbase),
     ("solr", Format::Solr),
     ("patroni", Format::Patroni),
+    ("lock", Format::Lock),
+    ("party", Format::Party),
+    ("shallow_party", Format::ShallowParty),
 ];
 
 impl Payload {
     /// Every accepted name, `auto` first.
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: [&str; 15] = [
         "auto",
         "nextdoor",
         "hostport",
@@ -106,6 +116,9 @@ impl Payload {
         "hbase",
         "solr",
         "patroni",
+        "lock",
+        "party",
+        "shallow_party",
     ];
 
     /// Parses a name; `None` if it is unknown.
@@ -191,11 +204,16 @@ enum Parsed {
 /// # Errors
 /// Why the node is quarantined: it is too large, unreadable or undecodable, or has a control character in it.
 pub fn decode(format: &Format, name: &str, reading: &Reading) -> Result<DecodedNode, Quarantine> {
-    let bytes = &reading.as_ref().map_err(|why| Quarantine::Unreadable(why.to_string()))?.data;
-    let size = bytes.len().max(name.len());
-    if size > MAX_DATA {
-        return Err(Quarantine::TooLarge { bytes: size });
-    }
+    let data = match reading {
+        Ok(node) if node.data.len() > MAX_DATA => Err(Quarantine::TooLarge { bytes: node.data.len() }),
+        Ok(node) => Ok(&*node.data),
+        Err(why) => Err(Quarantine::Unreadable(why.to_string())),
+    };
+    let bytes = match data {
+        _ if name.len() > MAX_DATA => return Err(Quarantine::TooLarge { bytes: name.len() }),
+        Err(_) if *format == Format::Lock => &[],
+        data => data?,
+    };
     let decoded = match format {
         Format::Nextdoor => Parsed::Member(nextdoor::decode(name, bytes)),
         Format::HostPort => Parsed::Member(nextdoor::decode(name, &[])),
@@ -208,6 +226,9 @@ pub fn decode(format: &Format, name: &str, reading: &Reading) -> Result<DecodedN
         Format::Hbase => Parsed::Member(hbase::decode(name)?),
         Format::Solr => Parsed::Member(solr::decode(name)?),
         Format::Patroni => Parsed::Member(patroni::decode(name, bytes)?),
+        Format::Lock => kazoo::lock(name, bytes).map_or(Parsed::Other, Parsed::Member),
+        Format::Party => kazoo::party(name, bytes)?.map_or(Parsed::Other, Parsed::Member),
+        Format::ShallowParty => Parsed::Member(kazoo::shallow_party(name)),
         Format::Custom(custom) => Parsed::Member(custom.decode(name, bytes)?),
     };
     Ok(match decoded {

@@ -1,5 +1,6 @@
 //! Picks members and assigns slots.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,15 +12,20 @@ use crate::model::member::Member;
 #[cfg(test)]
 mod tests;
 
-/// Picks at most `max` members, sorted by name bytewise. The same members give the same result, whatever came before.
+/// Picks at most `max` members, sorted by name bytewise. The first are those of the lowest names, or of the lowest
+/// sequences where members have one. The same members give the same result, whatever came before.
 pub fn pick(members: &BTreeMap<Arc<str>, Arc<Member>>, max: Option<usize>, how: Pick, host: &str) -> Vec<Arc<Member>> {
     let max = max.unwrap_or(usize::MAX);
-    if how == Pick::First || members.len() <= max {
+    let is_by_name = how == Pick::First && members.values().all(|member| member.order().0.is_none());
+    if is_by_name || members.len() <= max {
         return members.values().take(max).cloned().collect();
     }
-    let mut scored: Vec<(u64, &Arc<str>)> = members.keys().map(|name| (score(host, name), name)).collect();
-    scored.sort_unstable_by(|a, b| b.cmp(a));
-    let taken: BTreeSet<&Arc<str>> = scored.into_iter().take(max).map(|(_, name)| name).collect();
+    let mut ranked: Vec<(&Arc<str>, &Arc<Member>)> = members.iter().collect();
+    match how {
+        Pick::First => ranked.sort_unstable_by_key(|(_, member)| member.order()),
+        Pick::Spread => ranked.sort_by_cached_key(|(name, _)| Reverse((score(host, name), Arc::clone(name)))),
+    }
+    let taken: BTreeSet<&Arc<str>> = ranked.into_iter().take(max).map(|(name, _)| name).collect();
     members.iter().filter(|(name, _)| taken.contains(name)).map(|(_, member)| Arc::clone(member)).collect()
 }
 
@@ -121,10 +127,10 @@ impl Free {
     }
 }
 
-/// Sorts members, which are in the order of names, as configured.
+/// Sorts members, which are in the order of names, as configured. A sequence precedes the name.
 pub fn sort(mut slotted: Vec<SlottedMember>, order: Order) -> SlottedMembers {
     match order {
-        Order::Name => {}
+        Order::Name => slotted.sort_by(|a, b| a.member.order().cmp(&b.member.order())),
         Order::Id => slotted.sort_by(|a, b| id(a).cmp(&id(b))),
         Order::Weight => slotted.sort_by(|a, b| match (a.member.fields().weight, b.member.fields().weight) {
             (Some(a), Some(b)) => a.total_cmp(&b),

@@ -40,8 +40,13 @@ fn reads_or_refuses(format: &Format, name: &str, data: &[u8]) {
             assert!(texts.into_iter().flatten().all(|text| is_plain_text(text)), "{fields:?}");
             assert!(fields.data.iter().all(|(key, value)| is_plain_text(key) && is_plain(value)), "{fields:?}");
             assert!(fields.weight.is_none_or(f64::is_finite), "{fields:?}");
-            // In these two formats the name is the member, whatever it contains. In the others the host must be valid.
-            let is_free = matches!(format, Format::Nextdoor | Format::HostPort);
+            // In these two formats the name is the member, whatever it contains. In the others the host must be valid, and
+            // only an identifier need not be one.
+            let is_free = match format {
+                Format::Nextdoor | Format::HostPort => true,
+                Format::Lock | Format::Party | Format::ShallowParty => fields.host.is_none(),
+                _ => false,
+            };
             assert!(is_free || fields.host.as_deref().is_some_and(is_host), "{format}: {fields:?}");
         }
         Ok(DecodedNode::Vector(_) | DecodedNode::Other | DecodedNode::NotAMember(_)) => {}

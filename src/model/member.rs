@@ -36,6 +36,8 @@ pub struct Fields {
     pub data: Map<String, Value>,
     /// The payload, if it is not UTF-8.
     pub raw: Option<Vec<u8>>,
+    /// The sequence of a lock's contender, as kazoo compares it. Contenders are in the order of their sequences.
+    pub sequence: Option<String>,
 }
 
 impl Member {
@@ -85,10 +87,17 @@ impl Member {
         Self { fields: Fields { weight, ..self.fields.clone() } }
     }
 
-    /// The host and the port, if both are known. Members with the same endpoint are the same server.
+    /// The host and the port, if both are known. Members with the same endpoint are the same server. Contenders of a
+    /// lock have none: each is in the queue for itself.
     #[must_use]
     pub fn endpoint(&self) -> Option<(&str, u16)> {
-        self.fields.host.as_deref().zip(self.fields.port)
+        self.fields.host.as_deref().zip(self.fields.port).filter(|_| self.fields.sequence.is_none())
+    }
+
+    /// What orders members by name.
+    #[must_use]
+    pub fn order(&self) -> (Option<&str>, &str) {
+        (self.fields.sequence.as_deref(), self.name())
     }
 
     /// `host:port`, an IPv6 address in brackets (RFC 3986, section 3.2.2); the host alone if the port is unknown.

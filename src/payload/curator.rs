@@ -26,5 +26,5 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
     if let Some(metadata) = metadata {
         data.entry("metadata").or_insert(metadata);
     }
-    Ok(Fields { name: name.to_owned(), host: Some(host), port, id, weight, status, data, raw: None })
+    Ok(Fields { name: name.to_owned(), host: Some(host), port, id, weight, status, data, raw: None, sequence: None })
 }

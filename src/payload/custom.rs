@@ -109,6 +109,16 @@ impl Custom {
         let find = |path: &Option<FieldPath>| path.as_ref().and_then(|path| path.find(&data));
         let (id, status) = (find(&self.id).and_then(text), find(&self.status).and_then(text));
         let weight = find(&self.weight).and_then(weight);
-        Ok(Fields { name: name.to_owned(), host: Some(found), port, id, weight, status, data, raw: None })
+        Ok(Fields {
+            name: name.to_owned(),
+            host: Some(found),
+            port,
+            id,
+            weight,
+            status,
+            data,
+            raw: None,
+            sequence: None,
+        })
     }
 }

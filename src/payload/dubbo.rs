@@ -43,5 +43,6 @@ pub fn decode(name: &str) -> Result<Parsed, Quarantine> {
         status: is_down.then(|| "down".to_owned()),
         data,
         raw: None,
+        sequence: None,
     }))
 }

@@ -34,7 +34,7 @@ pub fn decode(name: &str, bytes: &[u8]) -> Fields {
         None => fields_place(name, &data),
     };
     let (weight, status) = (data.get("weight").and_then(weight), data.get("status").and_then(text));
-    Fields { name: name.to_owned(), host, port, id: None, weight, status, data, raw }
+    Fields { name: name.to_owned(), host, port, id: None, weight, status, data, raw, sequence: None }
 }
 
 /// The host and the port in a name, or in the data of a name that has no port: `host:port`, or

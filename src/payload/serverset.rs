@@ -59,6 +59,7 @@ pub fn decode(name: &str, bytes: &[u8], statuses: Statuses) -> Result<Parsed, Qu
         status: Some(status.to_owned()),
         data,
         raw: None,
+        sequence: None,
     }))
 }
 

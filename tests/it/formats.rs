@@ -20,7 +20,7 @@ struct Service {
     lines: &'static [&'static str],
 }
 
-const SERVICES: [Service; 12] = [
+const SERVICES: [Service; 15] = [
     Service {
         name: "nextdoor",
         path: "/services/production/web",
@@ -210,6 +210,42 @@ const SERVICES: [Service; 12] = [
         ],
     },
     Service {
+        name: "lock",
+        path: "/locks/leader",
+        payload: None,
+        nodes: &[
+            ("ffffffffffffffffffffffffffffffff__lock__0000000003", b"web1:80"),
+            ("00000000000000000000000000000000__lock__0000000011", b"web1:80"),
+            ("88888888888888888888888888888888__rlock__0000000007", b"\xff"),
+            ("88888888888888888888888888888888__lease__0000000001", b"web3"),
+        ],
+        broken: None,
+        lines: &[
+            "web1:80 id=web1:80 weight= status= more=lock",
+            " id= weight= status= more=rlock",
+            "web1:80 id=web1:80 weight= status= more=lock",
+        ],
+    },
+    Service {
+        name: "party",
+        path: "/party",
+        payload: None,
+        nodes: &[
+            ("00000000000000000000000000000000__party__", b"web1"),
+            ("11111111111111111111111111111111__party__", b"web2:80"),
+        ],
+        broken: Some(("22222222222222222222222222222222__party__", b"\xff")),
+        lines: &["web1 id=web1 weight= status= more=", "web2:80 id=web2:80 weight= status= more="],
+    },
+    Service {
+        name: "shallow_party",
+        path: "/shallow",
+        payload: None,
+        nodes: &[("00000000000000000000000000000000-web1-4711", b"")],
+        broken: None,
+        lines: &["web1-4711 id=web1-4711 weight= status= more="],
+    },
+    Service {
         name: "custom",
         path: "/own/web",
         payload: Some(r#"{ host = "ip", port = "svc.ports.0", weight = "w", id = "uid" }"#),
@@ -226,7 +262,7 @@ const TEMPLATE: &str = "
 ";
 
 /// The additional fields of each format's members.
-const MORE: [(&str, &str); 9] = [
+const MORE: [(&str, &str); 10] = [
     ("nextdoor", "m.zone | default(value=m.string_value | default(value=m.raw | default(value='')))"),
     ("nerve", "m.sequence | str"),
     ("serverset", "m.additionalEndpoints.http.port | str"),
@@ -236,6 +272,7 @@ const MORE: [(&str, &str); 9] = [
     ("hbase", "m.startcode | str"),
     ("solr", "m.context"),
     ("patroni", "m.role | default(value='')"),
+    ("lock", "m.kind"),
 ];
 
 #[test]

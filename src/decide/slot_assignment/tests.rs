@@ -26,6 +26,20 @@ fn first_picks_by_name_bytewise() {
 }
 
 #[test]
+fn a_sequence_precedes_the_name() {
+    let sequences = [("a", Some("0000000009")), ("b", Some("0000000010")), ("c", Some("-2147483648")), ("d", None)];
+    let member = |name: &str, sequence: Option<&str>| {
+        Member::new(Fields { name: name.into(), sequence: sequence.map(str::to_owned), ..Fields::default() }).unwrap()
+    };
+    let all = sequences.map(|(name, sequence)| (Arc::from(name), Arc::new(member(name, sequence)))).into();
+    for (max, expected) in [(1, &["d"][..]), (2, &["d", "c"]), (3, &["d", "c", "a"]), (4, &["d", "c", "a", "b"])] {
+        let slotted = assign(pick(&all, Some(max), Pick::First, "h"), &Numbers::new(), &ReservedSlots::new());
+        let sorted = sort(slotted, Order::Name);
+        assert_eq!(sorted.iter().map(|entry| entry.member.name()).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
 fn spread_changes_at_most_one_member() {
     let list: Vec<String> = (0..40).map(|n| format!("10.0.0.{n}:80")).collect();
     let all = members(&list.iter().map(String::as_str).collect::<Vec<_>>());

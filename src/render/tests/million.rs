@@ -15,7 +15,7 @@ use crate::support::random;
 /// Characters that end a line somewhere, or might.
 const BREAKS: [&str; 10] = ["\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}", "\0", "\u{1b}[1A", "\\n"];
 
-const FORMATS: [Format; 10] = [
+const FORMATS: [Format; 13] = [
     Format::Nextdoor,
     Format::HostPort,
     Format::Nerve,
@@ -26,6 +26,9 @@ const FORMATS: [Format; 10] = [
     Format::Hbase,
     Format::Solr,
     Format::Patroni,
+    Format::Lock,
+    Format::Party,
+    Format::ShallowParty,
 ];
 
 /// A text that tries to be rendered, sometimes with a character that would end a line.
@@ -85,6 +88,9 @@ fn node(rng: &mut Rng, format: &Format, number: usize) -> (String, Vec<u8>) {
         Format::Dubbo => format!("dubbo%3A%2F%2F{host}%3A{number}%2F{tail}%3Fdisabled%3Dtrue%26{tail}%3D{tail}%250a"),
         Format::Hbase => format!("{host},{},{number}", rng.u16(..)),
         Format::Solr => format!("{host}:{}_{tail}{number}", rng.u16(..)),
+        Format::Lock => format!("{tail}__lock__{number:010}"),
+        Format::Party => format!("{tail}{number}__party__"),
+        Format::ShallowParty => format!("{number:032x}-{tail}"),
         _ => format!("{tail}_{number}"),
     };
     (name, serde_json::to_vec(&data).unwrap())

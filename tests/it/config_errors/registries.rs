@@ -291,7 +291,7 @@ fn invalid_choices_are_reported() {
     6 | payload = "xml"
       |           ^^^^^
       |
-      = help: write one of "auto", "nextdoor", "hostport", "nerve", "serverset", "serverset_all", "curator", "dubbo", "kafka", "hbase", "solr", "patroni"
+      = help: write one of "auto", "nextdoor", "hostport", "nerve", "serverset", "serverset_all", "curator", "dubbo", "kafka", "hbase", "solr", "patroni", "lock", "party", "shallow_party"
 
     error: `pick` cannot be "random"
      --> rosterd.toml:7:8
