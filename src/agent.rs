@@ -11,12 +11,14 @@ use tracing::debug;
 use crate::agent::supervisor::{Supervisor, SupervisorEvent};
 use crate::config::{self, OnStop, TemplateConfig, delta};
 use crate::control::{PendingRequest, Server};
+use crate::decide::template::Template;
 use crate::decide::{Event, Input, Plan, RunMode};
 use crate::error::{Exit, Fatal};
 use crate::fswatch::dests::DestWatcher;
 use crate::fswatch::templates::TemplateWatcher;
 use crate::load::loader::{Load, Loaded, Loader};
 use crate::load::setup::{ConfigSource, Setup};
+use crate::locks::{LockEvent, Locks};
 use crate::log::{emit, observe};
 use crate::metrics::Metrics;
 use crate::register::{Registrar, RegistrarEvent};
@@ -65,6 +67,9 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// are ended, which takes at most 2 s. Together this stays below the documented 5 s.
 const GRACE: Duration = Duration::from_millis(1500);
 
+/// How long a stop waits until the files are written without the locks, and then until the locks are released.
+const LOCK_GRACE: Duration = Duration::from_millis(500);
+
 /// How often the saved rosters are compacted. After a kill, their saved ages are off by at most this much.
 const COMPACT_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -86,6 +91,8 @@ enum Next {
     Program(SupervisorEvent),
     /// An event of the services.
     Service(RegistrarEvent),
+    /// An event of the locks.
+    Lock(LockEvent),
     /// The control socket is open, or cannot be opened for now.
     SocketTried,
     /// The service manager is to know that the loop makes progress.
@@ -143,6 +150,10 @@ pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Re
             Next::Heartbeat => {}
             Next::Program(event) => agent.supervise(event),
             Next::Service(event) => agent.registrar.handle(event),
+            Next::Lock(event) => {
+                let inputs = agent.locks.handle(event);
+                agent.step_all(inputs);
+            }
             Next::SocketTried => agent.notify_ready(),
             Next::Alive => agent.notify_alive(),
             Next::Found(found) => agent.roll_back(found),
@@ -191,7 +202,10 @@ struct Agent {
     supervisor: Supervisor,
     refusals: Refusals,
     registrar: Registrar,
+    locks: Locks,
     service_manager: ServiceManager,
+    /// Until when a stop waits for files that are written without the locks.
+    unlocked_by: Option<Instant>,
     /// The services are stopped, and the program was asked to end.
     is_stopping: bool,
 }
@@ -224,7 +238,9 @@ impl Agent {
             loader: Loader::new(source),
             refusals: Refusals::default(),
             registrar: Registrar::new(&setup.config.agent.state_dir, driver.started_at),
+            locks: Locks::new(),
             service_manager: ServiceManager::from_env(),
+            unlocked_by: None,
             is_stopping: false,
             setup: Arc::new(setup),
             driver,
@@ -245,6 +261,13 @@ impl Agent {
 
     async fn next(&mut self, signals: &mut Signals) -> Next {
         let Signals { hup, term, int, usr2 } = signals;
+        let unlocked_by = self.unlocked_by.filter(|_| !self.is_stopping);
+        let unlocked = async move {
+            match unlocked_by {
+                Some(by) => tokio::time::sleep_until(by.into()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             // What ends the agent comes first.
             biased;
@@ -258,6 +281,8 @@ impl Agent {
             event = self.supervisor.next() => Next::Program(event),
             input = self.driver.next() => Next::Engine(input),
             event = self.registrar.next() => Next::Service(event),
+            event = self.locks.next() => Next::Lock(event),
+            () = unlocked => Next::Heartbeat,
             found = self.rollbacks.found() => Next::Found(found),
             _ = self.compact.tick() => Next::Compact,
             loaded = self.loader.loaded() => Next::Loaded(loaded),
@@ -276,6 +301,10 @@ impl Agent {
         let registries = &self.driver.registries;
         self.registrar.configure(config, |name| registries.link(name));
         self.jones_recorder.configure(config, &self.setup.host.name);
+        let inputs = self.locks.configure(config, |name| registries.link(name));
+        for input in inputs {
+            self.step_driver(input);
+        }
     }
 
     /// Stops the services, and then the program. A second call ends the wait for the services, or kills the program.
@@ -286,11 +315,20 @@ impl Agent {
             self.supervisor.stop();
         }
         self.registrar.stop(keep);
+        // Files are written without the locks, and the program is stopped, before another agent gets them.
+        let inputs = self.locks.stop();
+        if !inputs.is_empty() {
+            self.unlocked_by = Some(Instant::now() + LOCK_GRACE);
+        }
+        self.step_all(inputs);
     }
 
     /// Stops the program once the services are stopped.
     fn stop_program(&mut self) {
-        if self.registrar.is_stopped() && !self.is_stopping {
+        let mut templates = self.driver.engine.templates().values();
+        let is_writing = self.driver.engine.is_publishing() || templates.any(Template::is_queued);
+        let is_unlocked = self.unlocked_by.is_none_or(|by| !is_writing || Instant::now() >= by);
+        if self.registrar.is_stopped() && is_unlocked && !self.is_stopping {
             self.is_stopping = true;
             self.supervisor.stop();
         }
@@ -303,7 +341,15 @@ impl Agent {
         }
     }
 
+    fn step_all(&mut self, inputs: Vec<Input>) {
+        inputs.into_iter().for_each(|input| self.step(input));
+    }
+
     fn step(&mut self, input: Input) {
+        // Nothing is rendered with a lock that another agent may have by now.
+        for input in self.locks.update() {
+            self.step_driver(input);
+        }
         self.step_driver(input);
         self.clear_expired_pause();
         self.supervisor.start_if_ready(&self.driver.engine, &self.driver.executor);
@@ -429,6 +475,8 @@ impl Agent {
                 () = &mut grace => break,
             }
         }
+        // The sessions may be kept, and a hanging ensemble must not delay the end.
+        let _ = tokio::time::timeout(LOCK_GRACE, self.locks.release()).await;
         if !self.registrar.keeps_sessions() {
             // A hanging file system must not delay the end.
             let _ = tokio::time::timeout(GRACE, self.registrar.forget_sessions()).await;

@@ -32,6 +32,7 @@ mod jones;
 mod jones_check;
 pub mod keys;
 mod kind;
+mod lock;
 mod names;
 pub mod path;
 mod per_key;
@@ -63,6 +64,7 @@ pub use delta::delta;
 pub use exec::{ExecConfig, OnExit};
 pub use jones_check::{JonesCheck, JonesConfig};
 pub use keys::MAX_BACKUPS;
+pub use lock::{LOCKS, LockConfig, key_name};
 pub use per_key::{Each, LOCAL_NAMES, OnGone};
 pub use placing::{Block, Method, Placing, Symlink};
 pub use post_write::Verify;
@@ -105,6 +107,9 @@ pub struct Config {
     /// What is registered.
     #[serde(rename = "service")]
     pub services: Vec<Arc<ServiceConfig>>,
+    /// The locks that the agent contends for.
+    #[serde(rename = "lock")]
+    pub locks: Vec<Arc<LockConfig>>,
     /// The program that the agent runs; `None` for commands that run no program.
     pub exec: Option<Arc<ExecConfig>>,
     /// What belongs to Jones.
@@ -354,6 +359,8 @@ pub enum KeyFormat {
     Text,
     /// A JSON object: the view of a host in Jones.
     Jones(Unmapped),
+    /// A `[[lock]]`.
+    Lock,
 }
 
 /// What a host reads that `nodemaps` of Jones does not name.

@@ -13,6 +13,7 @@ pub mod hold;
 pub mod in_flight;
 pub mod isolate;
 pub mod key;
+pub mod lock;
 mod member_set;
 mod moment;
 mod needs;

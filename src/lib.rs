@@ -23,6 +23,7 @@
 //! - [`control`]: the control socket, its protocol and its client
 //! - [`serve`]: HTTP: the state as a page and as JSON, the events, and checks for monitoring
 //! - [`migrate`]: the configuration and templates of other tools as those of rosterd
+//! - [`locks`]: the locks that this agent contends for, in the sessions of its registries
 //! - [`register`]: the services of this host: their checks, and their nodes in the registry
 //! - [`report`]: the engine's report in words: `status` and `explain`
 //! - [`metrics`]: counters of events and the state of the agent, as Prometheus reads them
@@ -55,6 +56,7 @@ mod history;
 mod http;
 mod jones;
 mod load;
+mod locks;
 mod log;
 mod metrics;
 mod migrate;

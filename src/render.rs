@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tera::Tera;
 
-use crate::config::{Config, LOCAL_NAMES, Problem, Problems, STAGED, TemplateConfig, UnitPaths};
+use crate::config::{Config, LOCAL_NAMES, LOCKS, Problem, Problems, STAGED, TemplateConfig, UnitPaths};
 use crate::decide::{Needs, Snapshot};
 use crate::load::host::Host;
 use crate::model::digest::digest;
@@ -70,7 +70,7 @@ impl Globals {
             let keyed = matches!(roster.subject, Subject::Keyed { .. });
             (Arc::clone(&roster.name), if keyed { NameKind::Map } else { NameKind::List })
         });
-        let keys = config.keys.iter().map(|key| (Arc::clone(&key.name), NameKind::Key));
+        let keys = config.all_keys().map(|key| (Arc::clone(&key.name), NameKind::Key));
         let paths = config.rosters.iter().map(|roster| (Arc::clone(&roster.name), roster.subject.clone())).collect();
         Self { host, vars: config.vars.clone(), names: rosters.chain(keys).collect(), paths, complete: true }
     }
@@ -256,8 +256,15 @@ impl Library {
             context.insert_value("key", tera::Value::from(&**key));
             context.insert_value("members", value::list(members));
         }
+        let mut locks = tera::Map::new();
         for (name, value) in snapshot.keys.iter().filter(|(name, _)| needs.names.contains(*name)) {
-            context.insert_value(name.to_string(), value::json(value));
+            match names::lock_of(name) {
+                Some(lock) => _ = locks.insert(tera::value::Key::from(lock.to_owned()), value::json(value)),
+                None => context.insert_value(name.to_string(), value::json(value)),
+            }
+        }
+        if !locks.is_empty() {
+            context.insert_value(LOCKS, tera::Value::from(locks));
         }
         context
     }

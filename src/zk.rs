@@ -171,12 +171,15 @@ pub struct SessionId {
     pub zxid: Zxid,
     /// When a server was last heard.
     pub last_heard: Instant,
+    /// When the last message was sent that a server has answered. The servers have heard of the session since.
+    pub confirmed: Instant,
 }
 
 impl SessionId {
     /// A session that an earlier process saved. Whether it still lives is found out by resuming it.
     pub fn saved(id: i64, password: Vec<u8>, timeout: Duration) -> Self {
-        Self { id, password, timeout, zxid: Zxid::default(), last_heard: Instant::now() }
+        let now = Instant::now();
+        Self { id, password, timeout, zxid: Zxid::default(), last_heard: now, confirmed: now }
     }
 
     /// The secret that suffices to take over the session.
@@ -195,7 +198,7 @@ impl SessionId {
 impl SessionId {
     /// A session that was heard from just now.
     pub fn for_tests(timeout: Duration) -> Self {
-        Self { id: 1, password: Vec::new(), timeout, zxid: Zxid::default(), last_heard: Instant::now() }
+        Self::saved(1, Vec::new(), timeout)
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Supervisor {
     checked_files: BTreeMap<PathBuf, Option<bool>>,
     /// The template that was last logged as delaying the start, and why.
     logged: Option<(Arc<str>, String)>,
+    /// Whether the program may run: the agent holds its lock, or it has none.
+    may_run: bool,
     /// The templates whose changed files the program has not applied yet.
     changed: BTreeSet<Arc<str>>,
 }
@@ -73,6 +75,7 @@ impl Supervisor {
             not_ready: Vec::new(),
             checked_files: BTreeMap::new(),
             logged: None,
+            may_run: true,
             changed: BTreeSet::new(),
         }
     }
@@ -116,7 +119,13 @@ impl Supervisor {
 
     /// Starts the program, or its new command, as soon as every file is up to date, or exists and can be used as it is.
     pub fn start_if_ready(&mut self, engine: &Engine, executor: &Executor) {
-        if !self.program.awaits_files() {
+        let lock = self.program.config().and_then(|config| config.lock.as_ref());
+        let may_run = lock.is_none_or(|lock| engine.is_lock_held(lock));
+        if !may_run && std::mem::replace(&mut self.may_run, may_run) {
+            self.step(ProgramInput::LockLost);
+        }
+        self.may_run = may_run;
+        if !may_run || !self.program.awaits_files() {
             return;
         }
         self.not_ready = engine.not_ready();
@@ -225,7 +234,9 @@ impl Supervisor {
 
     /// The state of the program, if there is one.
     pub fn report(&self) -> Option<ProgramReport> {
-        self.program.report(self.not_ready.iter().map(|not_ready| Arc::clone(&not_ready.template)))
+        let mut report = self.program.report(self.not_ready.iter().map(|not_ready| Arc::clone(&not_ready.template)))?;
+        report.waits_for_lock = self.program.config().and_then(|config| config.lock.clone()).filter(|_| !self.may_run);
+        Some(report)
     }
 
     fn step(&mut self, input: ProgramInput) {

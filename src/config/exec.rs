@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::command::{command, reject_placeholders, signal};
 use super::keys::EXEC;
+use super::lock::{LockConfig, known_lock};
 use super::problem::ValueError;
 use super::table::{Table, single};
 use super::template::env;
@@ -30,6 +31,8 @@ pub struct ExecConfig {
     pub splay: Duration,
     /// What to do when it exits.
     pub on_exit: OnExit,
+    /// The lock without which it does not run.
+    pub lock: Option<Arc<str>>,
     /// Whether the agent stops if it cannot be started the first time: it was given on the command line, as to a shell.
     #[serde(skip)]
     pub must_start: bool,
@@ -56,6 +59,7 @@ impl ExecConfig {
             kill_timeout: Duration::from_secs(30),
             splay: Duration::ZERO,
             on_exit: OnExit::Restart,
+            lock: None,
             must_start: false,
         }
     }
@@ -69,7 +73,7 @@ impl ExecConfig {
 
 /// Reads `[exec]`. `given` is the program on the command line, which has precedence over `cmd`; it is `None` for
 /// commands that run no program.
-pub fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConfig>> {
+pub fn exec(tops: &[Table<'_>], given: Option<&[String]>, locks: &[Arc<LockConfig>]) -> Option<Arc<ExecConfig>> {
     let table = single(tops, "exec").and_then(|value| value.section(&[&EXEC]));
     let get = |key| table.as_ref().and_then(|table| table.get(key));
     let written = get("cmd").and_then(|value| {
@@ -83,6 +87,7 @@ pub fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConf
     let splay = get("splay").and_then(|value| value.duration("\"10s\""));
     let on_exit =
         get("on_exit").and_then(|value| value.choice(&[("restart", OnExit::Restart), ("stop", OnExit::Stop)]));
+    let lock = get("lock").and_then(|value| value.accept(known_lock(value.text("\"leader\"")?, locks)));
     let env = get("env").map(|value| env(&value)).unwrap_or_default();
     let given = given?;
     if let Some(table) = table.filter(|table| given.is_empty() && table.get("cmd").is_none()) {
@@ -99,6 +104,7 @@ pub fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConf
         kill_timeout: kill_timeout.unwrap_or(plain.kill_timeout),
         splay: splay.unwrap_or(plain.splay),
         on_exit: on_exit.unwrap_or(plain.on_exit),
+        lock,
         must_start,
         cmd: plain.cmd,
     }))

@@ -59,6 +59,7 @@ impl Config {
             keys: Vec::new(),
             templates: Vec::new(),
             services: Vec::new(),
+            locks: Vec::new(),
             exec: None,
             jones: JonesConfig::default(),
         })

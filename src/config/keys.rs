@@ -43,6 +43,7 @@ pub const TOP: TableKeys = TableKeys {
         optional("key", List(&Table("[[key]]"))),
         optional("template", Either(&[List(&Table("[[template]]")), Table("[template]")])),
         optional("service", List(&Table("[[service]]"))),
+        optional("lock", List(&Table("[[lock]]"))),
         optional("exec", Table("[exec]")),
         optional("jones", Table("[jones]")),
     ],
@@ -281,6 +282,7 @@ pub const EXEC: TableKeys = TableKeys {
         optional("kill_timeout", DURATION),
         optional("splay", DURATION),
         optional("on_exit", OneOf(&["restart", "stop"])),
+        optional("lock", IDENTIFIER),
     ],
     aliases: &[],
 };
@@ -303,6 +305,18 @@ pub const SERVICE: TableKeys = TableKeys {
         optional("rise", Count(1, MAX)),
         optional("fall", Count(1, MAX)),
         optional("drain", DURATION),
+    ],
+    aliases: &[],
+};
+
+/// `[[lock]]`.
+pub const LOCK: TableKeys = TableKeys {
+    table: "[[lock]]",
+    keys: &[
+        optional("name", IDENTIFIER),
+        optional("registry", Text),
+        required("path", Text),
+        optional("identifier", Text),
     ],
     aliases: &[],
 };
@@ -333,7 +347,7 @@ pub const DATA_CMD: TableKeys = TableKeys {
 };
 
 /// Every table. `[vars]` and `env` accept any key and are not listed.
-pub const TABLES: [&TableKeys; 20] = [
+pub const TABLES: [&TableKeys; 21] = [
     &TOP,
     &REGISTRY,
     &AUTH,
@@ -351,6 +365,7 @@ pub const TABLES: [&TableKeys; 20] = [
     &SERVICE,
     &CHECK,
     &DATA_CMD,
+    &LOCK,
     &EXEC,
     &JONES,
     &JONES_CHECK,

@@ -12,6 +12,7 @@ use super::include::included;
 use super::interpolate::Interpolation;
 use super::jones_check::jones_config;
 use super::keys::{AGENT, STATUS, TOP};
+use super::lock::locks;
 use super::names::Names;
 use super::problem::{Problem, Problems, Report, ValueError};
 use super::registry::registries;
@@ -138,6 +139,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
         RosterParser { fill: &fill, registries: &registries, names: Names::default(), wheres: Vec::new() };
     let (rosters, keys) = (followed.rosters(tops), followed.keys(tops));
     let services = services(tops, &fill, &registries);
+    let locks = locks(tops, &fill, &registries, &followed.names);
     let wheres = followed.wheres;
     let (names, mut dests) = (Names::default(), Dests::new(&agent.state_dir));
     for top in tops {
@@ -152,7 +154,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let (template_dir, trust) = (&agent.template_dir, &agent.trust);
     let mut parser = TemplateParser { fill: &fill, template_dir, trust, rosters: &rosters, roster_names, names, dests };
     let templates = parser.templates(tops, report);
-    let exec = exec(tops, overrides.program.as_deref());
+    let exec = exec(tops, overrides.program.as_deref(), &locks);
     let jones = jones_config(tops, &keys);
     let templates = if exec.is_some() { default_reload_to_program(templates) } else { templates };
     Some(Config {
@@ -166,6 +168,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
         keys,
         templates,
         services,
+        locks,
         exec,
         jones,
     })

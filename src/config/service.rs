@@ -176,7 +176,11 @@ fn service(
     let port = table.require("port", "11211").and_then(|value| port(&value));
     let check = table.require("check", CHECK_EXAMPLE).and_then(|value| check(&value));
     let registry = registries.named_by(table);
-    reject_without_sessions(table, registries.usable.iter().find(|known| known.name == registry));
+    reject_without_sessions(
+        table,
+        registries.usable.iter().find(|known| known.name == registry),
+        "no service can be registered",
+    );
     let written = table.get("name");
     let name = match &written {
         Some(value) => value.text("\"memcached\""),
@@ -207,14 +211,14 @@ fn service(
     Some(ServiceConfig { host, format, data, data_cmd, interval, timeout, rise, fall, drain, ..plain }.placed(place))
 }
 
-/// Rejects a service of a registry that has no sessions.
-fn reject_without_sessions(table: &Table<'_>, registry: Option<&Arc<RegistryConfig>>) {
+/// Rejects a service or a lock of a registry that has no sessions.
+pub fn reject_without_sessions(table: &Table<'_>, registry: Option<&Arc<RegistryConfig>>, done: &str) {
     let kind = match registry.map(|registry| &registry.url) {
         Some(RegistryUrl::Directory(_)) => "directory",
         Some(RegistryUrl::Web(_)) => "web",
         Some(RegistryUrl::ZooKeeper { .. }) | None => return,
     };
-    let message = format!("a {kind} registry has no sessions, so no service can be registered in it");
+    let message = format!("a {kind} registry has no sessions, so {done} in it");
     table.report.error(table.problem(ValueError::new(message, "set `registry` to one with url = \"zk://…\"")));
 }
 
@@ -230,7 +234,7 @@ pub fn service_path(text: &str) -> Result<NodePath, ValueError> {
         ValueError::new(format!("{text:?} is not a valid path: {why}"), format!("write {PATH_EXAMPLE}"))
     };
     if plain.contains('*') {
-        return Err(wrong(&"a service is registered at one path, without *"));
+        return Err(wrong(&"it is one path, without *"));
     }
     let path = NodePath::parse(plain).map_err(|why| wrong(&why))?;
     if path.as_str() == "/zookeeper" || path.as_str().starts_with("/zookeeper/") {

@@ -25,6 +25,7 @@ impl Config {
         self.rosters.clear();
         self.wheres.clear();
         self.keys.clear();
+        self.locks.clear();
         self.templates.clear();
         self.exec = None;
         // The agent listens on it.

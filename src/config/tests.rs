@@ -11,6 +11,7 @@ use tempfile::TempDir;
 mod files;
 mod holds;
 mod jones;
+mod locks;
 mod program;
 mod templates;
 mod values;

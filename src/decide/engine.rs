@@ -8,6 +8,7 @@ use super::accept::HeldView;
 use super::event::Event;
 use super::in_flight::{InFlightPublications, PublicationId};
 use super::key::Key;
+use super::lock::{Lock, LockStanding};
 use super::moment::Moment;
 use super::pending_reload::{PendingReload, ReloadPolicy};
 use super::pin::{Pin, Pins};
@@ -18,7 +19,7 @@ use super::saved::{SavedState, SavedUpdate};
 use super::splay::SplayShare;
 use super::template::Template;
 use super::view_cache::{ViewCache, ViewKey};
-use crate::config::{Reload, TemplateConfig};
+use crate::config::{Reload, TemplateConfig, key_name};
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{RegistryEvent, Unreachable, Update};
 
@@ -58,6 +59,8 @@ pub enum Input {
     Pins(Pins),
     /// A registry event.
     Registry(RegistryEvent),
+    /// The place of this agent in the line of a `[[lock]]` changed.
+    Lock(Arc<str>, LockStanding),
     /// The publication with this id ended.
     Published(PublicationId, Outcome),
     /// The probe with this id ended.
@@ -215,6 +218,12 @@ impl Engine {
                 self.reassign_reloads(now);
             }
             Input::Registry(event) => self.see(now, event, &mut events),
+            Input::Lock(name, standing) => {
+                let name = key_name(&name);
+                if self.keys.get_mut(&name).is_some_and(|key| key.set_standing(now, standing)) {
+                    self.queue_dependents(&name, false);
+                }
+            }
             Input::Published(id, outcome) => self.published(now, id, outcome, &mut events),
             Input::Probed(id, outcome) => self.probed(now, id, outcome, &mut events),
             Input::Drifted(template, what) => {
@@ -304,8 +313,18 @@ impl Engine {
                 for roster in self.rosters_on(&registry, subject) {
                     roster.update(now, changes, versions);
                 }
-                self.views.take((registry, subject.clone()), update);
+                let place = (registry, subject.clone());
+                self.views.take(place.clone(), update);
+                self.update_locks(now, &place, events);
             }
+        }
+    }
+
+    /// Updates the locks whose line changed.
+    fn update_locks(&mut self, now: Moment, place: &ViewKey, events: &mut Vec<Event>) {
+        let is_of_lock = |key: &Key| (&key.config().registry, &key.config().subject) == (&place.0, &place.1);
+        if let Some((view, _)) = self.views.view(place).filter(|_| self.keys.values().any(is_of_lock)).cloned() {
+            self.update_keys(now, &place.0, &place.1, &view, events);
         }
     }
 
@@ -370,6 +389,11 @@ impl Engine {
     /// Whether a reload is running, or is pending and has not failed.
     pub fn is_reloading(&self) -> bool {
         self.pending_reloads.values().any(PendingReload::will_run) || !self.restorations.is_empty()
+    }
+
+    /// Whether this agent holds the lock of this name.
+    pub fn is_lock_held(&self, name: &str) -> bool {
+        self.keys.get(&key_name(name)).and_then(Key::lock).is_some_and(Lock::is_held)
     }
 
     /// The rosters by name.

@@ -71,6 +71,11 @@ events! {
     // The configuration trees of Jones.
     JonesRecorded = jones_recorded Info "change of Jones's configuration recorded" { service: Name, revision: u64, change: String }
     JonesRecordFailed = jones_record_failed Warn "changes of Jones's configuration cannot be recorded" { service: Name, reason: String, retry_in_s: u64 }
+    // Locks.
+    LockAcquired = lock_acquired Info "lock acquired" { lock: Name, path: String }
+    LockLost = lock_lost Warn "lock lost" { lock: Name, path: String, reason: String }
+    LockWaiting = lock_waiting Info "waiting for lock" { lock: Name, path: String, ahead: usize, holder: Option<Name> }
+    LockFailed = lock_failed Error "cannot contend for lock" { lock: Name, path: String, reason: String, retry_in_s: u64 }
 
     // Templates and their files.
     TemplateLoaded = template_loaded Info "managing file" { template: Name, dest: PathBuf }

@@ -9,12 +9,13 @@ use serde_json::Value;
 use super::event::Event;
 use super::freshness::Freshness;
 use super::hold::{Hold, Reason};
+use super::lock::{Lock, LockStanding};
 use super::moment::Moment;
 use super::saved::{GuardHistory, Origin, SavedMember, SavedPath, SavedRoster, SavedUpdate};
 use crate::config::{KeyConfig, KeyFormat, Unmapped};
 use crate::jones::path::Service;
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Bytes, Mapping, Seen, View};
+use crate::model::registry_event::{Bytes, Mapping, Members, Seen, View};
 use crate::payload::{json, without_bom};
 
 #[cfg(test)]
@@ -34,6 +35,8 @@ pub struct Key {
     uses_saved: bool,
     /// Admitted data that is not saved yet.
     admitted: Option<Bytes>,
+    /// Of a `[[lock]]`. Nothing of it is saved.
+    lock: Option<Lock>,
 }
 
 impl Key {
@@ -47,9 +50,10 @@ impl Key {
             freshness: Freshness::NEVER,
             uses_saved: false,
             admitted: None,
+            lock: (config.format == KeyFormat::Lock).then(Lock::default),
             config,
         };
-        if let Some(saved) = saved.filter(|saved| saved.origin == key.origin(url)) {
+        if let Some(saved) = saved.filter(|saved| key.lock.is_none() && saved.origin == key.origin(url)) {
             let kept = saved.paths.get("").and_then(|known| known.members.get(""));
             key.good = kept.and_then(|kept| parse(key.config.format, &kept.data).ok()).map(Arc::new);
             key.freshness = Freshness::from_saved(saved.age);
@@ -69,12 +73,13 @@ impl Key {
     /// Updates it after its node was read. Returns whether templates see a change.
     pub fn reset(&mut self, now: Moment, view: &View, events: &mut Vec<Event>) -> bool {
         let seen = match view {
+            View::Members(seen) => return self.set_line(now, seen),
             View::Node(seen) => seen,
             View::Mapped { mapping, data } => {
                 self.mapping.clone_from(mapping);
                 data
             }
-            View::Members(_) | View::Keyed(_) => return false,
+            View::Keyed(_) => return false,
         };
         let had = self.value().is_some();
         self.seen = true;
@@ -88,7 +93,7 @@ impl Key {
             Seen::Present(_) if self.is_unmapped() => Reason::Unmapped,
             Seen::Present(bytes) => match parse(self.config.format, bytes) {
                 Ok(value) => {
-                    self.admitted = Some(Arc::clone(bytes));
+                    self.admitted = Some(Arc::clone(bytes)).filter(|_| self.lock.is_none());
                     return self.admit(value, events) || !had;
                 }
                 Err(why) => Reason::KeyMalformed(why),
@@ -103,6 +108,43 @@ impl Key {
         let since = self.hold.take().map_or(now, |hold| hold.since);
         self.hold = Some(Hold { reason, since });
         !had && self.good.is_some()
+    }
+
+    /// The contenders of the lock were read. Returns whether templates see a change.
+    fn set_line(&mut self, now: Moment, seen: &Seen<Members>) -> bool {
+        let Some(lock) = &mut self.lock else { return false };
+        lock.set_line(seen);
+        self.seen = true;
+        let reason = match seen {
+            Seen::Unreadable(why) => Some(Reason::Unreadable(Arc::clone(why))),
+            Seen::Absent | Seen::Present(_) => None,
+        };
+        match &reason {
+            Some(_) => self.freshness.mark_stale(now),
+            None => self.freshness.confirm(),
+        }
+        let since = self.hold.take().map_or(now, |hold| hold.since);
+        self.hold = reason.map(|reason| Hold { reason, since });
+        self.update_lock()
+    }
+
+    /// The place of the agent in the line of the lock changed. Returns whether templates see a change.
+    pub fn set_standing(&mut self, now: Moment, standing: LockStanding) -> bool {
+        let Some(lock) = &mut self.lock else { return false };
+        lock.set_standing(now, standing);
+        self.update_lock()
+    }
+
+    fn update_lock(&mut self) -> bool {
+        let value = self.lock.as_ref().and_then(Lock::value).map(Arc::new);
+        let changed = value != self.good;
+        self.good = value;
+        changed
+    }
+
+    /// The lock, if it is one.
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
     }
 
     /// Whether `nodemaps` does not name the host, and the host then keeps what it has.
@@ -205,7 +247,7 @@ fn parse(format: KeyFormat, bytes: &[u8]) -> Result<Value, String> {
     let text = without_bom(text);
     match format {
         KeyFormat::Text => Ok(Value::from(text.strip_suffix('\n').map_or(text, |line| line.trim_end_matches('\r')))),
-        KeyFormat::Json => json::parse(text).map_err(|error| format!("not valid JSON: {error}")),
+        KeyFormat::Json | KeyFormat::Lock => json::parse(text).map_err(|error| format!("not valid JSON: {error}")),
         KeyFormat::Jones(_) if text.trim().is_empty() => Err("empty".to_owned()),
         KeyFormat::Jones(_) => match json::parse(text).map_err(|error| format!("not valid JSON: {error}"))? {
             object @ Value::Object(_) => Ok(object),

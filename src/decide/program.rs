@@ -32,6 +32,8 @@ pub enum ProgramInput {
     Started(u32),
     /// It ended, or did not start.
     Ended(End),
+    /// The agent no longer holds the lock of the program.
+    LockLost,
     /// The agent is asked to stop. The second time, the program is killed at once.
     Stopping,
     /// The time given by [`Program::next_wake`] has come.
@@ -192,6 +194,7 @@ impl Program {
                 effects.push(ProgramEffect::FilesApplied);
             }
             ProgramInput::Ended(end) => self.ended(now, end, &mut effects),
+            ProgramInput::LockLost => self.wait_for_lock(now, &mut effects),
             ProgramInput::Stopping => self.stop(now, &mut effects),
             ProgramInput::Tick => {}
         }
@@ -228,6 +231,18 @@ impl Program {
             _ => {}
         }
         (self.config, self.next) = (None, None);
+    }
+
+    /// Stops the program until the files are ready again, which the caller says only while the lock is held.
+    fn wait_for_lock(&mut self, now: Moment, effects: &mut Vec<ProgramEffect>) {
+        match &mut self.state {
+            State::Backoff(_) => self.state = State::Waiting,
+            State::Running { .. } => self.end(now, AfterStop::AwaitFiles, effects),
+            State::Stopping { then: then @ AfterStop::Restart, .. } => *then = AfterStop::AwaitFiles,
+            _ => {}
+        }
+        // It does not run, so that another command replaces the current one at once.
+        self.config = self.next.take().map(|next| next.config).or(self.config.take());
     }
 
     fn start(&mut self, effects: &mut Vec<ProgramEffect>) {

@@ -121,6 +121,23 @@ pub struct KeyReport {
     pub freshness: Freshness,
     /// The hold in force.
     pub hold: Option<Hold>,
+    /// Of a `[[lock]]`: its state, if that is known.
+    pub lock: Option<Option<LockReport>>,
+}
+
+/// A `[[lock]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockReport {
+    /// The agent holds it.
+    pub is_held: bool,
+    /// Since when it holds it, or does not.
+    pub since: Moment,
+    /// Its place in the line: 1 is the first; `None` if it is not in the line.
+    pub position: Option<usize>,
+    /// The identifier of the first contender, if it has one.
+    pub holder: Option<String>,
+    /// The number of contenders.
+    pub contenders: usize,
 }
 
 /// A template.

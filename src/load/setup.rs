@@ -110,6 +110,7 @@ impl Setup {
         let needs_host = config.services.iter().any(|service| service.host.is_none());
         config.set_service_host(&if needs_host { host.full().fqdn } else { String::new() })?;
         config.set_jones_host(|| host.full().fqdn);
+        config.set_lock_identifiers(|| host.full().fqdn);
         config.add_flag_templates(&source.templates)?;
         let filters = filters(&config, &host, true);
         let library = match (filters, load_library(&config, &host)) {
@@ -186,12 +187,12 @@ impl Setup {
             Arc::from(found.map(|config| config.url.to_string()).unwrap_or_default())
         };
         let rosters = self.config.rosters.iter().filter(|roster| needed(&roster.name, true));
-        let keys = self.config.keys.iter().filter(|key| needed(&key.name, false));
+        let keys = self.config.all_keys().filter(|key| needed(&key.name, false));
         Plan {
             rosters: rosters
                 .map(|config| Planned { config: Arc::clone(config), origin: origin(&config.registry) })
                 .collect(),
-            keys: keys.map(|config| Planned { config: Arc::clone(config), origin: origin(&config.registry) }).collect(),
+            keys: keys.map(|config| Planned { origin: origin(&config.registry), config }).collect(),
             templates,
         }
     }

@@ -18,6 +18,7 @@ use crate::decide::{Moment, Severity};
 use crate::report::context::Part;
 use crate::report::snapshot::Snapshot;
 use crate::report::status::Status;
+use crate::report::words;
 use crate::watch::session_counters::{SessionCounts, SessionState};
 
 /// Everything that one answer shows.
@@ -151,6 +152,11 @@ impl Scrape {
         out.gauges(
             &family("key_held", "Whether a hold keeps the last known-good data."),
             keys.iter().map(|(name, it)| ([("key", &**name)], flag(it.hold.is_some()))),
+        )?;
+        let locks = keys.iter().filter_map(|(name, it)| Some((words::key(name).1, it.lock.as_ref()?)));
+        out.gauges(
+            &family("lock_held", "Whether this agent holds the lock."),
+            locks.map(|(name, lock)| ([("lock", name)], flag(lock.as_ref().is_some_and(|lock| lock.is_held)))),
         )?;
         let counted = &self.counters.rosters;
         let changes = counted.iter().flat_map(|(name, it)| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::config::{NEEDS_UNIT, STAGED, UnitPaths, not_in_unit};
+use crate::config::{LOCKS, NEEDS_UNIT, STAGED, UnitPaths, key_name, not_in_unit};
 use crate::text::nearest::nearest;
 
 use super::uses::{Ident, Variable};
@@ -19,6 +19,11 @@ pub enum NameKind {
     Map,
     /// A key: any value.
     Key,
+}
+
+/// The lock that a key stands for.
+pub fn lock_of(name: &str) -> Option<&str> {
+    name.strip_prefix(LOCKS)?.strip_prefix('.')
 }
 
 /// The fields of `host`.
@@ -67,6 +72,7 @@ impl KnownNames<'_> {
             (STAGED, Some(field)) if let Some((unit, paths)) = self.unit => self.staged(name, field, unit, paths),
             (STAGED, None) if self.unit.is_some() => Lookup::Defined,
             ("host" | "vars" | "rosters", _) => Lookup::Defined,
+            (LOCKS, field) if !self.names.contains_key(LOCKS) && self.has_locks() => self.lock(name, field),
             (text, field) => match (self.names.get(text), field) {
                 (None, _) if !self.complete => Lookup::Defined,
                 (None, _) => Lookup::Undefined,
@@ -81,6 +87,21 @@ impl KnownNames<'_> {
                 _ => Lookup::Defined,
             },
         }
+    }
+
+    fn has_locks(&self) -> bool {
+        self.names.keys().any(|name| lock_of(name).is_some())
+    }
+
+    /// Looks up `locks.NAME`.
+    fn lock<'n>(&self, name: &'n Variable, field: Option<&'n Ident>) -> Lookup<'n> {
+        let Some(field) = field.filter(|_| !name.guarded && self.complete) else { return Lookup::Defined };
+        if self.names.contains_key(&*key_name(&field.text)) {
+            return Lookup::Defined;
+        }
+        let known: Vec<&str> = self.names.keys().filter_map(|name| lock_of(name)).collect();
+        let message = format!("no [[lock]] is named {}", field.text);
+        Lookup::UnknownField { field, message, hint: Some(format!("available: {}", known.join(", "))) }
     }
 
     /// Looks up `staged.NAME`.
@@ -128,7 +149,9 @@ impl KnownNames<'_> {
             }
             _ => {}
         }
-        let all: Vec<&str> = self.names.keys().map(|name| &**name).chain(["host", "rosters", "vars"]).collect();
+        let names = self.names.keys().map(|name| &**name).filter(|name| lock_of(name).is_none());
+        let locks = self.has_locks().then_some(LOCKS);
+        let all: Vec<&str> = names.chain(locks).chain(["host", "rosters", "vars"]).collect();
         match nearest(name, all.iter().copied().chain(local)) {
             Some(near) => did_you_mean(near),
             None => format!("available: {}", all.join(", ")),

@@ -85,7 +85,11 @@ fn snapshot() -> Snapshot {
     let services = RosterValue::Map(BTreeMap::from([("api".into(), Arc::clone(list))]));
     Snapshot {
         rosters: BTreeMap::from([("web".into(), web), ("services".into(), services), ("memcached".into(), seats(&[]))]),
-        keys: BTreeMap::from([("settings".into(), Arc::new(json!({"b": 1, "a": [true]})))]),
+        keys: BTreeMap::from([
+            ("settings".into(), Arc::new(json!({"b": 1, "a": [true]}))),
+            ("locks.a".into(), Arc::new(json!({"held": true, "holder": "web1"}))),
+            ("locks.b".into(), Arc::new(json!({"held": false, "holder": null}))),
+        ]),
         ..Snapshot::default()
     }
 }
@@ -283,4 +287,27 @@ fn a_library_is_shared_between_threads() {
 fn a_byte_order_mark_is_not_copied_into_the_file() {
     let included = [("p", "\u{feff}y")];
     assert_eq!(render_with("\u{feff}x{% include \"p\" %}", &included).as_deref(), Ok("xy"));
+}
+
+#[test]
+fn a_template_depends_on_the_locks_that_it_names() {
+    let load = |text: &str| {
+        let mut globals = globals();
+        globals.names.extend(["locks.a", "locks.b"].map(|name| (name.into(), NameKind::Key)));
+        let dir = dir(&[("t", text)]);
+        Library::load(&[template("t")], dir.path(), globals)
+    };
+    let needs = |text: &str| {
+        let needs = load(text).unwrap().needs(&template("t"));
+        needs.names.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(needs("{% if locks.a.held %}x{% endif %}"), ["locks.a"]);
+    assert_eq!(needs("{{ locks[\"b\"].holder }}"), ["locks.b"]);
+    assert_eq!(needs("{% for name, it in locks %}{{ name }}{% endfor %}"), ["locks.a", "locks.b"]);
+    let text = "{% if locks.a.held %}{{ locks.a.holder }}{% endif %}{% if locks.b.held %}b{% endif %}";
+    let bytes = load(text).unwrap().render(Path::new("t"), &snapshot(), None).unwrap();
+    assert_eq!(bytes, b"web1");
+    let Problems(problems) = load("{{ locks.c.held }}").unwrap_err();
+    assert_eq!(problems[0].message, "no [[lock]] is named c");
+    assert_eq!(problems[0].hint.as_deref(), Some("available: a, b"));
 }

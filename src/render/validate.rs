@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Problem, STAGED};
+use crate::config::{LOCKS, Problem, STAGED};
 use crate::decide::Needs;
 use crate::text::nearest::nearest;
 
-use super::names::{KnownNames, Lookup};
+use super::names::{KnownNames, Lookup, lock_of};
 use super::source::{Source, SourceError, Sources, plain};
 use super::uses::{Fragment, Ident, Variable};
 use super::{filter, names};
@@ -247,7 +247,7 @@ impl Validator<'_> {
             return;
         }
         for name in &fragment.variables {
-            self.add_need(&name.ident.text);
+            self.add_need(&name.ident.text, name.fields.first().map(|field| &*field.text));
             // A local name counts, as for rosters. In the body of a component, `host` is only an argument.
             self.uses_fqdn |= !in_component && name.is_fqdn();
             let is_local = name.local || scope.contains(&name.ident.text) || in_component;
@@ -270,7 +270,7 @@ impl Validator<'_> {
             };
             let component = &defining_file.uses.components[name];
             for ident in &component.implicit {
-                self.add_need(&ident.text);
+                self.add_need(&ident.text, None);
                 self.uses_fqdn |= ident.text == "host";
             }
             self.walk_fragment(&defining_file, name, &component.body, &BTreeSet::new(), true, &mut Vec::new());
@@ -278,13 +278,17 @@ impl Validator<'_> {
     }
 
     /// Local names count too: after a `set` in one branch, the other branch still reads the roster of that name.
-    fn add_need(&mut self, name: &str) {
+    fn add_need(&mut self, name: &str, field: Option<&str>) {
         if name == "rosters" {
             self.needs.all = true;
         } else if name == STAGED {
             self.uses_staged |= self.known.unit.is_some();
         } else if let Some((name, _)) = self.known.names.get_key_value(name) {
             self.needs.names.insert(Arc::clone(name));
+        } else if name == LOCKS {
+            let all = self.known.names.keys();
+            let is_named = |lock: &str| field.is_none_or(|field| lock == field);
+            self.needs.names.extend(all.filter(|key| lock_of(key).is_some_and(is_named)).cloned());
         }
     }
 

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::context::{Clock, Context, Part, Refusal};
-use super::words::{field, held};
+use super::words::{self, field, held};
 use crate::config::{OnDrift, Reload};
 use crate::decide::report::{
-    Freshness, HoldReport, IsolatedReport, KeyReport, Reason, ReloadReport, ReloadState, Report, Retry, RosterReport,
-    Stage, TemplateReport, plural,
+    Freshness, HoldReport, IsolatedReport, KeyReport, LockReport, Reason, ReloadReport, ReloadState, Report, Retry,
+    RosterReport, Stage, TemplateReport, plural,
 };
 use crate::text::command::rosterd;
 use crate::text::one_line;
@@ -291,7 +291,43 @@ pub fn key_conditions(report: &Report, key: &KeyReport, clock: &Clock) -> Vec<Co
         let health = if key.known { Health::Warning } else { Health::Critical };
         all.push(Condition::blocking(health, held(name, &key.config.subject.to_string(), hold, kept, clock)));
     }
+    let (kind, plain) = words::key(name);
+    let title = format!("{kind} {plain}");
+    match &key.lock {
+        None => {}
+        Some(None) if !all.is_empty() => {}
+        Some(None) => {
+            all.push(Condition::blocking(Health::Warning, format!("{title}: its place in the line is not known yet")))
+        }
+        Some(Some(lock)) => all.push(Condition::info(Health::Ok, format!("{title}: {}", lock_state(lock, clock)))),
+    }
     all
+}
+
+/// `held since …`, or the place in the line and who holds the lock.
+pub fn lock_state(it: &LockReport, clock: &Clock) -> String {
+    if it.is_held {
+        return format!("held since {}", clock.past(it.since));
+    }
+    let place = match it.position {
+        Some(position) => format!("waiting, {} of {}", ordinal(position), it.contenders),
+        None => "not in the line".to_owned(),
+    };
+    match &it.holder {
+        Some(holder) => format!("{place}; {} holds", field(holder)),
+        None => place,
+    }
+}
+
+/// `1st`, `2nd`, `3rd`, `4th`, `11th`.
+fn ordinal(number: usize) -> String {
+    let suffix = match (number % 10, number % 100) {
+        (1, 1..=10 | 14..) => "st",
+        (2, 1..=10 | 14..) => "nd",
+        (3, 1..=10 | 14..) => "rd",
+        _ => "th",
+    };
+    format!("{number}{suffix}")
 }
 
 /// Data in use while its registry is unreachable.

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use super::conditions::{Condition, key_conditions, refused, roster_conditions, template_conditions};
 use super::context::Context;
 use super::services;
-use super::words::{field, line};
-use crate::config::Order;
+use super::words::{self, field, line};
+use crate::config::{Order, key_name};
 use crate::decide::report::{
     HoldReport, KeyReport, MemberRef, Report, RosterReport, RosterValue, SlottedMember, TemplateReport, plural,
 };
@@ -25,10 +25,11 @@ const NAMED: usize = 500;
 /// Explains the template, roster, key and service of this name, with a blank line between them; `None` if there is none.
 pub fn explain(report: &Report, name: &str, context: &Context) -> Option<String> {
     let service = context.services.iter().find(|it| it.name == name);
+    let key_report = report.keys.get(name).or_else(|| report.keys.get(&key_name(name)));
     let all = [
         report.templates.get(name).map(|it| template(report, it, context)),
         report.rosters.get(name).map(|it| roster(report, it, context)),
-        report.keys.get(name).map(|it| key(report, it, context)),
+        key_report.map(|it| key(report, it, context)),
         service.map(|it| services::explain(it, &context.clock(report))),
     ];
     let all: Vec<String> = all.into_iter().flatten().collect();
@@ -193,7 +194,8 @@ fn accept(out: &mut String, roster: &str, it: &HoldReport) {
 fn key(report: &Report, it: &KeyReport, context: &Context) -> String {
     let config = &it.config;
     let what = jones(it, context).unwrap_or_else(|| config.subject.to_string());
-    let mut out = format!("key {}: {} in registry {}\n", config.name, line(&what), config.registry);
+    let (kind, name) = words::key(&config.name);
+    let mut out = format!("{kind} {name}: {} in registry {}\n", line(&what), config.registry);
     let conditions = key_conditions(report, it, &context.clock(report));
     if conditions.is_empty() {
         out.push_str("  fresh\n");

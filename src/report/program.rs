@@ -52,7 +52,10 @@ impl ProgramStatus {
         match &report.state {
             ProgramState::Waiting => {
                 "waiting".clone_into(&mut status.state);
-                status.text = format!("WAITING for files to be up to date: {files}");
+                status.text = match &report.waits_for_lock {
+                    Some(lock) => format!("WAITING for lock {lock}"),
+                    None => format!("WAITING for files to be up to date: {files}"),
+                };
             }
             ProgramState::Off | ProgramState::Starting | ProgramState::Exited(_) => {}
             ProgramState::Running { pid, since, .. } => {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::conditions::Health;
 use super::status::{HoldStatus, KeyStatus, RosterStatus, Status, TemplateState, TemplateStatus};
-use super::words::{field, line};
+use super::words::{self, field, line};
 use crate::decide::report::plural;
 use crate::text::command::rosterd;
 use crate::text::time::{Zone, past, rough, to_come};
@@ -126,12 +126,15 @@ impl Screen {
 
     fn key(&self, out: &mut String, it: &KeyStatus) {
         let fresh = freshness(it.fresh, it.view_age_s);
+        let (kind, name) = words::key(&it.name);
         let state = match (&it.hold, it.known) {
+            (None, true) if let Some(lock) = &it.lock => format!("{}, {fresh}", line(&lock.text)),
+            (None, false) if kind == "lock" && it.fresh => "waiting for its place in the line".to_owned(),
             (Some(_), _) => format!("HELD, {fresh}"),
             (None, true) => format!("loaded, {fresh}"),
             (None, false) => "NOT READ YET".to_owned(),
         };
-        let _ = writeln!(out, "key {} {}: {state}", it.name, field(&it.path));
+        let _ = writeln!(out, "{kind} {name} {}: {state}", field(&it.path));
         if let Some(it) = &it.hold {
             self.hold(out, it);
         }

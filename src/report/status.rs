@@ -155,7 +155,24 @@ pub struct HoldStatus {
     pub acceptable: bool,
 }
 
-/// A `[[key]]`.
+/// The state of a `[[lock]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockStatus {
+    /// Whether this agent holds it.
+    pub held: bool,
+    /// Since when it holds it, or does not.
+    pub since: String,
+    /// Its place in the line; 1 is the first, null if it is not in the line.
+    pub position: Option<usize>,
+    /// The number of contenders.
+    pub contenders: usize,
+    /// The identifier of the first contender.
+    pub holder: Option<String>,
+    /// All of this as text.
+    pub text: String,
+}
+
+/// A `[[key]]`, or a `[[lock]]` with the name `locks.NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyStatus {
     /// Its name.
@@ -167,6 +184,9 @@ pub struct KeyStatus {
     /// The node that Jones's `nodemaps` names for the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// Of a `[[lock]]`: its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockStatus>,
     /// Whether there is known-good data.
     pub known: bool,
     /// The age of the data in seconds: 0 while it is fresh, null before it is first read.
@@ -377,6 +397,14 @@ fn key(it: &KeyReport, clock: &Clock) -> KeyStatus {
         registry: config.registry.to_string(),
         path: config.subject.to_string(),
         node: it.mapping.as_ref().map(|mapping| mapping.path.to_string()),
+        lock: it.lock.as_ref().and_then(Option::as_ref).map(|lock| LockStatus {
+            held: lock.is_held,
+            since: clock.time(lock.since),
+            position: lock.position,
+            contenders: lock.contenders,
+            holder: lock.holder.clone(),
+            text: conditions::lock_state(lock, clock),
+        }),
         known: it.known,
         view_age_s: it.freshness.age(clock.now).map(|age| age.as_secs()),
         fresh: it.freshness.is_live(),

@@ -1,6 +1,7 @@
 //! Text for a terminal: holds, and strings from a registry or a command line.
 
 use super::context::Clock;
+use crate::config::LOCKS;
 use crate::decide::report::{Hold, KeyLossCause, Reason, plural};
 use crate::log::{cut, plain};
 use crate::payload::mask_credentials;
@@ -14,6 +15,14 @@ pub const MAX_FIELD: usize = 256;
 /// A string from a registry or a command line: on one line, cut to [`MAX_FIELD`], passwords in URLs masked.
 pub fn field(text: &str) -> String {
     cut(&mask_credentials(&plain(text)), MAX_FIELD).into_owned()
+}
+
+/// What a key is called, and its name: a `[[lock]]` is a key for the engine.
+pub fn key(name: &str) -> (&'static str, &str) {
+    match name.strip_prefix(LOCKS).and_then(|name| name.strip_prefix('.')) {
+        Some(lock) => ("lock", lock),
+        None => ("key", name),
+    }
 }
 
 /// The maximum length in bytes of a line.

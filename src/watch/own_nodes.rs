@@ -1,7 +1,7 @@
 //! The nodes that this agent registers, and which of them were changed in the registry.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
@@ -17,6 +17,7 @@ pub struct OwnNodes {
 #[derive(Debug, Default)]
 struct State {
     nodes: HashMap<String, NodeId>,
+    others: Vec<Weak<OwnNodes>>,
     changed: BTreeSet<NodeId>,
 }
 
@@ -24,6 +25,13 @@ impl OwnNodes {
     /// Records events of this path from now on.
     pub fn watch(&self, path: &str, id: &NodeId) {
         self.state().nodes.insert(path.to_owned(), id.clone());
+    }
+
+    /// Passes every event on to another record for as long as that exists.
+    pub fn attach(&self, other: &Arc<Self>) {
+        let mut state = self.state();
+        state.others.retain(|known| known.strong_count() > 0);
+        state.others.push(Arc::downgrade(other));
     }
 
     /// Records no more events of this node.
@@ -34,6 +42,9 @@ impl OwnNodes {
     /// Records an event.
     pub fn record(&self, path: &str) {
         let mut state = self.state();
+        for other in state.others.iter().filter_map(Weak::upgrade) {
+            other.record(path);
+        }
         if let Some(id) = state.nodes.get(path).cloned() {
             state.changed.insert(id);
             self.notify.notify_one();

@@ -114,7 +114,7 @@ impl Connecting<'_> {
             self.sasl(transport, sasl).await?;
         }
         self.authenticate(transport).await?;
-        Ok(SessionId { last_heard, ..session })
+        Ok(SessionId { last_heard, confirmed: last_heard, ..session })
     }
 
     fn describe(&self, error: HandshakeError) -> ConnectError {
@@ -188,7 +188,7 @@ impl Connecting<'_> {
         }
         let zxid = known.map(|session| session.zxid).unwrap_or_default();
         let timeout = Duration::from_millis(timeout);
-        Ok(Some(SessionId { id, password, timeout, zxid, last_heard: Instant::now() }))
+        Ok(Some(SessionId { zxid, ..SessionId::saved(id, password, timeout) }))
     }
 
     /// Answers the challenges of the server until the SASL exchange is complete.

@@ -295,6 +295,38 @@ async fn a_request_without_a_reply_ends_the_connection_even_if_pings_are_answere
 }
 
 #[tokio::test]
+async fn events_do_not_confirm_that_the_server_hears_of_the_session() {
+    let server = server(|mut peer| async move {
+        peer.grant_session(4000).await;
+        let (xid, ..) = peer.request().await;
+        for _ in 0..10 {
+            peer.send(event(1, "/a")).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        peer.send(reply(xid, 0, -101)).await;
+        while !peer.receive().await.is_empty() {}
+    })
+    .await;
+    let (heard, mut events) = mpsc::unbounded_channel();
+    let on_event = Arc::new(move |_, _: &str| heard.send(()).unwrap());
+    let connection = connect(&server, &REQUEST, on_event).await.unwrap();
+    let before = connection.session();
+    assert!(before.confirmed <= before.last_heard);
+    let (reply, sent) = tokio::join!(connection.exists("/x", false), async {
+        let sent = Instant::now();
+        for _ in 0..10 {
+            events.recv().await.unwrap();
+        }
+        assert_eq!(connection.session().confirmed, before.confirmed);
+        assert!(connection.session().last_heard > before.last_heard);
+        sent
+    });
+    reply.unwrap();
+    let confirmed = connection.session().confirmed;
+    assert!(confirmed > before.confirmed && confirmed <= sent + Duration::from_millis(100));
+}
+
+#[tokio::test]
 async fn a_silent_server_is_lost_within_the_session() {
     let server = server(|mut peer| async move {
         peer.grant_session(300).await;

@@ -32,6 +32,7 @@ mod isolate;
 mod jones;
 mod jones_reading;
 mod last_good;
+mod leader;
 mod lock;
 mod main_job;
 mod metrics;

@@ -42,6 +42,10 @@ kill_signal = "QUIT"
 kill_timeout = "1m"
 splay = "10s"
 on_exit = "stop"
+lock = "leader"
+
+[[lock]]
+path = "/leader"
 "#;
     let all = ExecConfig {
         cmd: Command::Exec(vec!["x".into(), "-y".into()]),
@@ -51,6 +55,7 @@ on_exit = "stop"
         kill_timeout: Duration::from_mins(1),
         splay: Duration::from_secs(10),
         on_exit: OnExit::Stop,
+        lock: Some("leader".into()),
         must_start: false,
     };
     assert_eq!(exec(table, &[]), all);

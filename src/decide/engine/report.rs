@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Engine;
 use crate::decide::key::Key;
+use crate::decide::lock::Lock;
 use crate::decide::moment::Moment;
 use crate::decide::report::{
     DriftReport, FailureReport, IsolatedReport, KeyReport, PinReport, RegistryReport, Report, Retry, TemplateReport,
@@ -90,5 +91,6 @@ fn report_key(key: &Key) -> KeyReport {
         mapping: key.mapping().cloned(),
         freshness: key.freshness(),
         hold: key.hold().cloned(),
+        lock: key.lock().map(Lock::report),
     }
 }

@@ -7,6 +7,7 @@ pub mod harness;
 mod inherited_reloads;
 mod isolate;
 mod jones;
+mod locks;
 mod member_events;
 mod non_members;
 mod older_views;

@@ -228,3 +228,34 @@ fn the_agent_stops_after_the_program_or_at_once_when_asked_twice() {
     program.step(at(1), ProgramInput::Stopping);
     assert_eq!(*program.state(), State::Exited(0));
 }
+
+#[test]
+fn a_program_without_its_lock_is_stopped_and_waits_until_it_may_start() {
+    let config = config("x");
+    let mut program = running(&config);
+    assert_eq!(program.step(at(1), ProgramInput::LockLost), [end("TERM")]);
+    assert_eq!(program.step(at(2), ProgramInput::Ended(End::Exited(0))), []);
+    assert_eq!((program.state(), program.next_wake()), (&State::Waiting, None));
+    let start = ProgramEffect::Start(Arc::new(config.clone()));
+    assert_eq!(program.step(at(3), ProgramInput::FilesReady), std::slice::from_ref(&start));
+    program.step(at(3), ProgramInput::Started(8));
+    // Neither a backoff nor a restart under way starts it again.
+    program.step(at(4), ProgramInput::Ended(End::Exited(1)));
+    assert_eq!(program.step(at(4), ProgramInput::LockLost), []);
+    assert_eq!((program.state(), program.next_wake()), (&State::Waiting, None));
+    let mut program = running(&config);
+    assert_eq!(program.step(at(1), ProgramInput::Changed(NOW)), [end("TERM"), ProgramEffect::FilesApplied]);
+    assert_eq!(program.step(at(1), ProgramInput::LockLost), []);
+    assert_eq!(program.step(at(2), ProgramInput::Ended(End::Exited(0))), []);
+    assert_eq!(*program.state(), State::Waiting);
+}
+
+#[test]
+fn without_its_lock_a_program_takes_another_command_at_once() {
+    let mut program = running(&config("x"));
+    let other = Arc::new(config("y"));
+    program.step(at(1), ProgramInput::Configured(Some(Arc::clone(&other)), NOW));
+    assert_eq!(program.step(at(1), ProgramInput::LockLost), [end("TERM")]);
+    program.step(at(2), ProgramInput::Ended(End::Exited(0)));
+    assert_eq!(program.step(at(3), ProgramInput::FilesReady), [ProgramEffect::Start(other)]);
+}

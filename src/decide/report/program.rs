@@ -17,6 +17,8 @@ pub struct ProgramReport {
     pub state: ProgramState,
     /// The templates whose files it waits for, before its first start or the start of another command.
     pub waiting_for: Option<Vec<Arc<str>>>,
+    /// The lock that it waits for.
+    pub waits_for_lock: Option<Arc<str>>,
     /// When changed files are applied, while it runs.
     pub applies: Option<Moment>,
     /// How often it was started.
@@ -34,6 +36,7 @@ impl Program {
             config: self.config().cloned(),
             state: self.state().clone(),
             waiting_for: self.awaits_files().then(|| not_ready.collect()),
+            waits_for_lock: None,
             applies: self.next_wake().filter(|_| is_running),
             starts: self.starts(),
             last_end: self.last().cloned(),

@@ -2,7 +2,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::report::health::HealthStatus;
-use crate::report::status::ReloadStatus;
+use crate::report::status::{LockStatus, ReloadStatus};
 
 const AT: &str = "1970-01-01T00:16:40Z";
 
@@ -132,6 +132,7 @@ fn a_plugin_gets_one_line_without_performance_data() {
 fn a_key_that_was_not_read_lately_is_stale() {
     let key = |view_age_s, fresh| KeyStatus {
         node: None,
+        lock: None,
         name: "settings".to_owned(),
         registry: "default".to_owned(),
         path: "/config/web".to_owned(),
@@ -147,5 +148,36 @@ fn a_key_that_was_not_read_lately_is_stale() {
     ] {
         let shown = text(&Status { keys: vec![key], ..status(vec![], vec![], Health::Ok, &[]) });
         assert_eq!(shown.lines().last(), Some(&*format!("key settings /config/web: {state}")));
+    }
+}
+
+#[test]
+fn a_lock_is_held_or_has_a_place_in_the_line() {
+    let lock = |text: &str| LockStatus {
+        held: false,
+        since: String::new(),
+        position: None,
+        contenders: 0,
+        holder: None,
+        text: text.to_owned(),
+    };
+    let key = |lock: Option<LockStatus>, fresh| KeyStatus {
+        node: None,
+        known: lock.is_some(),
+        lock,
+        name: "locks.leader".to_owned(),
+        registry: "default".to_owned(),
+        path: "/leader".to_owned(),
+        view_age_s: Some(0),
+        fresh,
+        hold: None,
+    };
+    for (key, state) in [
+        (key(Some(lock("held since a")), true), "held since a, fresh"),
+        (key(None, true), "waiting for its place in the line"),
+        (key(None, false), "NOT READ YET"),
+    ] {
+        let shown = text(&Status { keys: vec![key], ..status(vec![], vec![], Health::Ok, &[]) });
+        assert_eq!(shown.lines().last(), Some(&*format!("lock leader /leader: {state}")));
     }
 }

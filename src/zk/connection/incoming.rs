@@ -34,6 +34,8 @@ pub struct Incoming {
     pub shared: Arc<Shared>,
     /// In the order sent, which is the order of the replies.
     pub pending: VecDeque<Pending>,
+    /// When the pings without a reply were sent.
+    pub pings: VecDeque<Instant>,
 }
 
 impl Incoming {
@@ -61,7 +63,12 @@ impl Incoming {
         let (xid, zxid, code) = (reply.int()?, Zxid(reply.long()?), reply.int()?);
         match (xid, code) {
             (XID_EVENT, _) => self.event(reply)?,
-            (XID_PING | XID_AUTH, 0) => {}
+            (XID_PING, 0) => {
+                if let Some(sent) = self.pings.pop_front() {
+                    self.confirm(sent);
+                }
+            }
+            (XID_AUTH, 0) => {}
             (XID_PING | XID_AUTH, code) => {
                 return Ok(Err(ServerError::from_code(code).map_or_else(String::new, |error| error.to_string())));
             }
@@ -76,6 +83,7 @@ impl Incoming {
                     return Ok(Err("reply to a request that was not sent".into()));
                 };
                 self.shared.session(|session| session.zxid = session.zxid.max(zxid));
+                self.confirm(pending.sent);
                 let body = match (oversized, error) {
                     (Some(bytes), _) => Err(ServerError::TooLarge { bytes }),
                     (None, Some(error)) => Err(error),
@@ -86,6 +94,11 @@ impl Incoming {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// A message that was sent at this time was answered.
+    fn confirm(&self, sent: Instant) {
+        self.shared.session(|session| session.confirmed = session.confirmed.max(sent));
     }
 
     fn event(&mut self, mut event: Decoder<'_>) -> Result<(), Malformed> {

@@ -33,6 +33,9 @@ reload_cmd = "true"
 src = "web.tera"
 dest = "out/directory"
 
+[[lock]]
+path = "/leader"
+
 [[service]]
 name = "own"
 path = "/services/own"

@@ -22,6 +22,8 @@ enum Act {
     /// From now on no process can be started, or every one.
     Refuse(bool),
     Stop,
+    /// The agent does not hold the lock of the program any more.
+    LoseLock,
     /// This many milliseconds pass.
     Pass(u64),
 }
@@ -49,6 +51,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         6 => end.prop_map(Act::End),
         1 => any::<bool>().prop_map(Act::Refuse),
         1 => Just(Act::Stop),
+        1 => Just(Act::LoseLock),
         6 => prop_oneof![0..3000_u64, 0..90_000_u64].prop_map(Act::Pass),
     ];
     prop::collection::vec(act, 1..60)
@@ -234,6 +237,11 @@ impl World {
             Act::Stop => {
                 self.stops += 1;
                 self.happen(ProgramInput::Stopping);
+            }
+            Act::LoseLock => {
+                // There is no backoff for a program that waits for its lock.
+                self.ended = None;
+                self.happen(ProgramInput::LockLost);
             }
             Act::Pass(time) => self.pass(Duration::from_millis(time)),
         }

@@ -1,0 +1,245 @@
+//! The locks of this agent. A task for each contends for it in the session of its registry.
+//!
+//! A lock counts as held for two thirds of the session timeout after the last message that a server has answered. Servers
+//! keep the session, and so the lock, at least until the whole timeout is over, so that this agent knows first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, LockConfig, RegistryConfig};
+use crate::decide::contender::{Loss, Standing};
+use crate::decide::lock::LockStanding;
+use crate::decide::{Event, Input};
+use crate::log::emit;
+use crate::watch::Link;
+use crate::zk::Connection;
+
+use contending::Contending;
+
+mod contending;
+
+/// While a lock is not held only because no server has answered in time, this part of the session timeout passes until the
+/// next look.
+const LOOKS: u32 = 24;
+
+/// What a task knows of its lock.
+#[derive(Debug, Clone)]
+pub struct LockState {
+    /// Its place in the line.
+    pub standing: Standing,
+    /// The name of its node.
+    pub node: Option<Arc<str>>,
+    /// The connection, or the last one.
+    pub connection: Option<Connection>,
+}
+
+/// An event for the locks.
+#[derive(Debug)]
+pub enum LockEvent {
+    /// The state of the lock of this name and generation changed.
+    State(Arc<str>, u64, LockState),
+    /// Time has passed.
+    Tick,
+}
+
+/// The locks of this agent.
+pub struct Locks {
+    locks: BTreeMap<Arc<str>, Entry>,
+    generations: u64,
+    /// No lock is held any more.
+    is_stopping: bool,
+    /// The tasks of locks that are no longer configured, which release them.
+    releasing: Vec<JoinHandle<()>>,
+    sender: mpsc::UnboundedSender<LockEvent>,
+    events: mpsc::UnboundedReceiver<LockEvent>,
+}
+
+/// One lock.
+struct Entry {
+    config: Arc<LockConfig>,
+    registry: Arc<RegistryConfig>,
+    /// Distinguishes the events of its task from those of an earlier one.
+    generation: u64,
+    state: Option<LockState>,
+    /// What the engine knows.
+    told: Option<LockStanding>,
+    release: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl LockState {
+    fn holds(&self) -> bool {
+        matches!(self.standing, Standing::Held | Standing::Suspended)
+    }
+
+    /// When the lock stops to count as held, unless a server answers before that.
+    fn lapses_at(&self) -> Option<Instant> {
+        let session = self.connection.as_ref().filter(|_| self.holds())?.session();
+        Some(session.confirmed + session.timeout / 3 * 2)
+    }
+
+    fn timeout(&self) -> Duration {
+        self.connection.as_ref().map(|connection| connection.session().timeout).unwrap_or_default()
+    }
+}
+
+impl Entry {
+    fn new(
+        config: &Arc<LockConfig>,
+        registry: &Arc<RegistryConfig>,
+        link: Link,
+        generation: u64,
+        sender: mpsc::UnboundedSender<LockEvent>,
+    ) -> Self {
+        let release = CancellationToken::new();
+        let name = Arc::clone(&config.name);
+        // The agent may be gone.
+        let report = move |state| _ = sender.send(LockEvent::State(Arc::clone(&name), generation, state));
+        let contending = Contending::new(Arc::clone(config), registry, link, report);
+        let task = tokio::spawn(contending.run(release.clone()));
+        let (config, registry) = (Arc::clone(config), Arc::clone(registry));
+        Self { config, registry, generation, state: None, told: None, release, task }
+    }
+
+    /// What the engine is to know, if that is not what it knows.
+    fn update(&mut self, now: Instant, is_stopping: bool) -> Option<Input> {
+        let state = self.state.as_ref()?;
+        // Until it is in the line for the first time, nothing is known.
+        if self.told.is_none() && state.node.is_none() {
+            return None;
+        }
+        let is_held = !is_stopping && state.lapses_at().is_some_and(|lapses| now < lapses);
+        let standing = LockStanding { is_held, node: state.node.clone(), identifier: self.identifier() };
+        if self.told.as_ref() == Some(&standing) {
+            return None;
+        }
+        let told = self.told.replace(standing.clone());
+        self.emit(told.as_ref(), is_stopping);
+        Some(Input::Lock(Arc::clone(&self.config.name), standing))
+    }
+
+    fn identifier(&self) -> Arc<str> {
+        self.config.identifier.clone().unwrap_or_default()
+    }
+
+    /// Emits what changed since `before`.
+    fn emit(&self, before: Option<&LockStanding>, is_stopping: bool) {
+        let (Some(state), Some(now)) = (&self.state, &self.told) else { return };
+        let (lock, path) = (Arc::clone(&self.config.name), self.config.path.to_string());
+        match (before.is_some_and(|before| before.is_held), &state.standing) {
+            (false, _) if now.is_held => emit(Event::LockAcquired { lock, path }),
+            (true, standing) if !now.is_held => {
+                let reason = match standing {
+                    _ if is_stopping => "the agent is stopping".to_owned(),
+                    Standing::Lost(Loss::SessionExpired) => "the session expired".to_owned(),
+                    Standing::Lost(Loss::NodeDeleted) => "another client deleted its node".to_owned(),
+                    _ => format!("no server has answered for {:?}, and the session may end", state.timeout() / 3 * 2),
+                };
+                emit(Event::LockLost { lock, path, reason });
+            }
+            (false, Standing::Waiting { ahead, holder })
+                if before.and_then(|before| before.node.as_ref()).is_none() =>
+            {
+                emit(Event::LockWaiting { lock, path, ahead: *ahead, holder: holder.clone() });
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Locks {
+    /// No locks yet.
+    pub fn new() -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        Self { locks: BTreeMap::new(), generations: 0, is_stopping: false, releasing: Vec::new(), sender, events }
+    }
+
+    /// Uses another configuration. `link` gives the session of a registry that is followed. Returns what the engine is to
+    /// know.
+    pub fn configure(&mut self, config: &Config, link: impl Fn(&str) -> Option<Link>) -> Vec<Input> {
+        self.releasing.retain(|task| !task.is_finished());
+        let mut inputs = Vec::new();
+        let kept = |entry: &Entry| config.locks.contains(&entry.config) && config.registries.contains(&entry.registry);
+        for (name, entry) in self.locks.extract_if(.., |_, entry| !kept(entry)) {
+            entry.release.cancel();
+            self.releasing.push(entry.task);
+            if let Some(told) = entry.told {
+                inputs.push(Input::Lock(name, LockStanding { is_held: false, node: None, ..told }));
+            }
+        }
+        for lock in &config.locks {
+            let registry = config.registries.iter().find(|registry| registry.name == lock.registry);
+            if let (false, Some(registry), Some(link)) =
+                (self.locks.contains_key(&lock.name), registry, link(&lock.registry))
+            {
+                self.generations += 1;
+                let entry = Entry::new(lock, registry, link, self.generations, self.sender.clone());
+                self.locks.insert(Arc::clone(&lock.name), entry);
+            }
+        }
+        inputs
+    }
+
+    /// Waits for the next event. Cancel safe.
+    pub async fn next(&mut self) -> LockEvent {
+        let wake = self.locks.values().filter_map(|entry| {
+            let state = entry.state.as_ref()?;
+            let is_held = entry.told.as_ref().is_some_and(|told| told.is_held);
+            let look = (state.standing == Standing::Held).then(|| Instant::now() + state.timeout() / LOOKS);
+            if is_held { state.lapses_at() } else { look.filter(|_| !self.is_stopping) }
+        });
+        let wake = wake.min();
+        let sleep = async move {
+            match wake {
+                Some(wake) => sleep_until(wake).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // The channel never closes: `sender` is here.
+            Some(event) = self.events.recv() => event,
+            () = sleep => LockEvent::Tick,
+        }
+    }
+
+    /// Handles an event. Returns what the engine is to know.
+    pub fn handle(&mut self, event: LockEvent) -> Vec<Input> {
+        if let LockEvent::State(name, generation, state) = event
+            && let Some(entry) = self.locks.get_mut(&name).filter(|entry| entry.generation == generation)
+        {
+            entry.state = Some(state);
+        }
+        self.update()
+    }
+
+    /// What the engine is to know by now. Before every other step of the engine: the process may have been stopped for
+    /// longer than the session lives.
+    pub fn update(&mut self) -> Vec<Input> {
+        let (now, is_stopping) = (Instant::now(), self.is_stopping);
+        self.locks.values_mut().filter_map(|entry| entry.update(now, is_stopping)).collect()
+    }
+
+    /// Holds nothing any more. The locks are released by [`release`](Self::release), so that files can be written before.
+    pub fn stop(&mut self) -> Vec<Input> {
+        self.is_stopping = true;
+        self.update()
+    }
+
+    /// Releases every lock, and waits until that is done.
+    pub async fn release(&mut self) {
+        for entry in std::mem::take(&mut self.locks).into_values() {
+            entry.release.cancel();
+            self.releasing.push(entry.task);
+        }
+        for task in self.releasing.drain(..) {
+            // A task that failed has released nothing, and the end of the session does.
+            let _ = task.await;
+        }
+    }
+}
