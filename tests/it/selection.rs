@@ -49,7 +49,7 @@ fn members_are_selected_and_excluded_ones_are_named() {
     let told = site.run(&["explain", "web"]).expect(0).stdout();
     for line in [
         "  web: 1 node excluded because `where` failed; see below",
-        "  payload nextdoor (detected)\n  ordered by weight, then by name\n  members (2):\n    b:01 (b:1)\n    a:1\n",
+        "  payload nextdoor (detected)\n  ordered by weight, then by name\n  members (2):\n    b:01 (b:1), weight 3\n    a:1, weight 9\n",
         "  excluded by `where` (3): zone == vars.zone and weight > 0\n    /services/web/c:1\n    /services/web/d:1: `where` failed: ",
         "  duplicates of a host and port (1):\n    /services/web/b:1: same as b:01\n",
     ] {
