@@ -10,6 +10,7 @@
 //! - [`load`]: configuration, templates and host read and checked together, at a start and at a HUP
 //! - [`zk`]: the ZooKeeper client; knows no rosters
 //! - [`http`]: the HTTP client
+//! - [`http_server`]: what the HTTP servers have in common: limits, allowed hosts, HTML
 //! - [`jones`]: Jones's configuration trees: paths, associations, views
 //! - [`watch`]: registries, in ZooKeeper, in a directory or in a web object, as a stream of events
 //! - [`model`]: node paths, members, versions and registry events
@@ -54,6 +55,7 @@ mod fswatch;
 pub mod fuzzing;
 mod history;
 mod http;
+mod http_server;
 mod jones;
 mod load;
 mod locks;

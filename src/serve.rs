@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::LocalSet;
 
 use crate::agent::heartbeat::Heartbeat;
 use crate::config::HttpConfig;
@@ -22,9 +23,6 @@ use crate::log::{emit, subscribe};
 use crate::metrics::Metrics;
 use crate::report::snapshot::Snapshot;
 
-mod allowed_hosts;
-mod answers;
-mod connection;
 mod event_feed;
 mod event_stream;
 mod limits;
@@ -34,7 +32,6 @@ mod recent_events;
 mod routes;
 mod shared;
 mod snapshots;
-mod write_limit;
 
 use event_feed::EventFeed;
 use shared::Shared;
@@ -92,7 +89,7 @@ impl Server {
                 let shared = Shared::new(Snapshots::new(requests), heartbeat, EventFeed::new(), metrics, history);
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 match runtime {
-                    Ok(runtime) => runtime.block_on(listener::run(config, shared, events, recent)),
+                    Ok(runtime) => LocalSet::new().block_on(&runtime, listener::run(config, shared, events, recent)),
                     Err(why) => emit(Event::HttpUnavailable { reason: format!("cannot start a runtime: {why}") }),
                 }
             };

@@ -14,10 +14,10 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::answers::{Body, text};
 use super::event_feed::{Message, lost_message};
 use super::limits::{STREAM_HEARTBEAT, STREAM_LIFE};
 use super::shared::Shared;
+use crate::http_server::answers::{Body, text};
 
 #[cfg(test)]
 mod tests;

@@ -11,27 +11,11 @@ pub const MAX_STREAMS: usize = 8;
 /// The maximum size of the head of a request, in bytes. It is the least that hyper can be set to.
 pub const MAX_HEAD: usize = 8 * 1024;
 
-/// The time limit for the head of a request, from the beginning of the connection or the end of the last answer.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a client may take to read what was written for it: an answer, or an event.
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The time limit of a snapshot. The event loop answers at once, unless it hangs.
 pub const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// After this time without a turn of the event loop, the agent is not alive.
 pub const STALLED_AFTER: Duration = Duration::from_secs(5);
-
-/// The shortest time between two answers on one connection.
-pub const PACE: Duration = Duration::from_millis(5);
-
-/// The shortest time between two connections, also of those that are closed at once.
-pub const ACCEPT_PACE: Duration = Duration::from_millis(1);
-
-/// How long the end of a request that was refused early is read and dropped. Closing the connection before that would
-/// take the answer from the client.
-pub const LINGER: Duration = Duration::from_secs(1);
 
 /// The longest life of a stream of events. The client then connects again, and continues where it was. A client that is
 /// gone without a word holds its stream no longer than this.

@@ -1,28 +1,43 @@
 //! Listens on the configured address, and serves at most [`MAX_CONNECTIONS`] at a time.
 
-use std::io::{self, Write as _};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use tokio::net::TcpListener;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::connection;
-use super::limits::{ACCEPT_PACE, MAX_CONNECTIONS};
+use super::limits::{MAX_CONNECTIONS, MAX_HEAD};
+use super::routes::answer;
 use super::shared::Shared;
 use crate::config::HttpConfig;
 use crate::decide::Event;
+use crate::http_server::accept::accept;
+use crate::http_server::answers::Body;
+use crate::http_server::connection::{Ends, Handler};
 use crate::log::emit;
 
 /// The time between attempts to listen.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// The answer to a connection that is one too many.
-const TOO_MANY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
+/// What answers on one address.
+struct Status {
+    hosts: Vec<String>,
+    shared: Arc<Shared>,
+}
+
+impl Handler for Status {
+    const MAX_HEAD: usize = MAX_HEAD;
+
+    async fn answer(&self, request: Request<Incoming>, ends: Ends) -> Response<Body> {
+        answer(&request, ends.local, &self.hosts, &self.shared).await
+    }
+}
 
 /// Serves until there will be no other configuration.
 pub async fn run(
@@ -54,7 +69,7 @@ pub async fn run(
 
 /// Listens for ever, and retries whatever fails.
 async fn listen(config: &HttpConfig, shared: &Arc<Shared>) {
-    let hosts = Arc::new(config.hosts.clone());
+    let status = Rc::new(Status { hosts: config.hosts.clone(), shared: Arc::clone(shared) });
     let mut last_error: Option<String> = None;
     let mut connections = JoinSet::new();
     loop {
@@ -62,7 +77,7 @@ async fn listen(config: &HttpConfig, shared: &Arc<Shared>) {
             Ok(listener) => {
                 last_error = None;
                 emit(Event::HttpListening { listen: config.listen.to_string() });
-                let why = accept(&listener, &hosts, shared, &mut connections).await;
+                let why = accept(&listener, &status, MAX_CONNECTIONS, &mut connections).await;
                 format!("cannot accept a connection on {}: {why}", config.listen)
             }
             Err(why) => format!("cannot listen on {}: {why}", config.listen),
@@ -73,39 +88,4 @@ async fn listen(config: &HttpConfig, shared: &Arc<Shared>) {
         }
         sleep(RETRY).await;
     }
-}
-
-/// Accepts connections until that fails.
-async fn accept(
-    listener: &TcpListener,
-    hosts: &Arc<Vec<String>>,
-    shared: &Arc<Shared>,
-    connections: &mut JoinSet<()>,
-) -> io::Error {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            // The client is gone already.
-            Err(why) if why.kind() == io::ErrorKind::ConnectionAborted => continue,
-            Err(why) => return why,
-        };
-        while connections.try_join_next().is_some() {}
-        match Arc::clone(&permits).try_acquire_owned() {
-            Ok(permit) => {
-                let (hosts, shared) = (Arc::clone(hosts), Arc::clone(shared));
-                connections.spawn(async move {
-                    connection::serve(stream, hosts, shared).await;
-                    drop(permit);
-                });
-            }
-            Err(_) => refuse(stream),
-        }
-        sleep(ACCEPT_PACE).await;
-    }
-}
-
-/// Tells the client, if its connection takes that at once, and closes it.
-fn refuse(stream: TcpStream) {
-    let _ = stream.into_std().and_then(|mut stream| stream.write(TOO_MANY));
 }

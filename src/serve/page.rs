@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use crate::decide::Moment;
 use crate::decide::report::{Report, plural};
 use crate::history::Entry;
+use crate::http_server::html::Html;
 use crate::report::conditions::Health;
 use crate::report::context::{Clock, Context};
 use crate::report::health::{Problem, problems};
@@ -20,7 +21,6 @@ use crate::text::command::rosterd;
 use crate::text::time::{past, utc};
 
 mod events;
-mod html;
 mod item;
 mod problem_list;
 mod registries;
@@ -30,8 +30,6 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod timeline;
-
-use html::Html;
 
 /// The type and the text of a file of the page. The files are in the program.
 pub fn file(path: &str) -> Option<(&'static str, &'static str)> {

@@ -7,11 +7,11 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode, Version};
 
-use super::allowed_hosts::is_allowed;
-use super::answers::{Body, full, text};
 use super::limits::STALLED_AFTER;
 use super::shared::Shared;
 use super::{event_stream, page};
+use crate::http_server::allowed_hosts::is_allowed;
+use crate::http_server::answers::{Body, full, text};
 use crate::metrics::Format;
 
 /// What every answer has. The page uses only its own files.

@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use super::Page;
-use super::html::Html;
 use super::item::{output, sentence};
 use super::section;
 use crate::decide::Severity;
+use crate::http_server::html::Html;
 use crate::serve::recent_events::RecentEvent;
 use crate::text::time::{rough, utc};
 

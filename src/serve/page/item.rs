@@ -1,7 +1,7 @@
 //! Rosters, templates and services as rows that can be opened. The script keeps open what a person has opened.
 
-use super::html::Html;
 use super::{class, section};
+use crate::http_server::html::Html;
 use crate::report::conditions::{Condition, Health};
 use crate::report::words::{field, line};
 use crate::text::file_name::escaped;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::html::Html;
 use super::item::{commands, link, output, sentence};
 use super::{Page, class, section, word};
 use crate::decide::report::{RosterValue, plural};
+use crate::http_server::html::Html;
 use crate::report::commands::commands as commands_for;
 use crate::report::conditions::Health;
 use crate::report::health::{Problem, Subject};

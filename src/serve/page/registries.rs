@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Page;
-use super::html::Html;
 use super::item::{Group, Item, commands, item_section, prose};
 use crate::decide::report::RegistryReport;
+use crate::http_server::html::Html;
 use crate::report::commands::commands as commands_for;
 use crate::report::conditions::Health;
 use crate::report::health::Subject;

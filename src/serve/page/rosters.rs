@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Page;
-use super::html::Html;
 use super::item::{Group, Item, commands, conditions, item_section, link, list, worst};
 use crate::decide::report::{Freshness, HoldReport, KeyReport, RosterReport, RosterValue, SlottedMember, plural};
+use crate::http_server::html::Html;
 use crate::report::commands::commands as commands_for;
 use crate::report::conditions::{Health, key_conditions, roster_conditions};
 use crate::report::health::Subject;

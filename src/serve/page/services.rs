@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::Page;
-use super::html::Html;
 use super::item::{Group, Item, commands, item_section, list, prose};
 use super::section;
 use crate::decide::report::{ServiceHealth, ServiceReport, plural};
+use crate::http_server::html::Html;
 use crate::report::commands::commands as commands_for;
 use crate::report::conditions::Health;
 use crate::report::health::Subject;

@@ -5,10 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::Page;
 use super::events::time_of;
-use super::html::Html;
 use super::item::{Group, Item, commands, conditions, item_section, link, list, worst};
 use crate::decide::report::{TemplateReport, plural};
 use crate::history::Entry;
+use crate::http_server::html::Html;
 use crate::report::commands::commands as commands_for;
 use crate::report::conditions::{Condition, Health, own_conditions, template_conditions};
 use crate::report::health::Subject;

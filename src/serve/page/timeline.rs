@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use super::Page;
 use super::events::time_of;
-use super::html::Html;
 use crate::decide::report::{RosterReport, plural};
+use crate::http_server::html::Html;
 use crate::serve::recent_events::{MemberChange, RecentEvent, WINDOW};
 
 /// The width and height of the picture in its own units: ten seconds are one unit wide.
