@@ -69,12 +69,34 @@ pub struct Fatal {
     pub exit: Exit,
     /// The text for standard error, without a final line break.
     pub message: String,
+    /// What kind of error it is, as far as callers need to know.
+    pub cause: Cause,
+}
+
+/// What kind of error a [`Fatal`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cause {
+    /// Any other.
+    #[default]
+    Other,
+    /// What it is about does not exist.
+    Missing,
+    /// The credentials do not suffice.
+    Denied,
+    /// It is larger than a request may be.
+    TooLarge,
 }
 
 impl Fatal {
     /// Creates the error.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: message.into(), cause: Cause::Other }
+    }
+
+    /// The same of a kind.
+    #[must_use]
+    pub fn of(self, cause: Cause) -> Self {
+        Self { cause, ..self }
     }
 }
 

@@ -21,9 +21,7 @@ mod files;
 mod history;
 mod hosts;
 mod pins;
-mod schema;
 mod service;
-mod trial;
 mod view;
 
 use common::Context;

@@ -1,6 +1,6 @@
 //! What is wrong with a service, and what to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::path::{Env, Kind};
 use super::tree::Tree;
@@ -119,4 +119,29 @@ pub fn unused_views(tree: &Tree) -> Vec<Env> {
     let used: BTreeSet<Env> =
         tree.orphans.iter().filter(|env| !tree.readers(env).is_empty()).flat_map(Env::lineage).collect();
     tree.orphans.iter().rev().filter(|env| !used.contains(env)).cloned().collect()
+}
+
+/// What is special about an environment, which must exist.
+pub fn marks(tree: &Tree, env: &Env) -> Vec<String> {
+    let mut marks = Vec::new();
+    let nodes = &tree.envs[env];
+    if nodes.conf.object.is_err() {
+        marks.push("not an object".to_owned());
+    }
+    match &nodes.view {
+        None => marks.push("no view".to_owned()),
+        Some(_) if tree.is_stale(env) => marks.push("stale view".to_owned()),
+        Some(_) => {}
+    }
+    let kinds = tree.hosts().filter_map(|(_, path)| tree.service.destination(path).ok()).map(|found| found.kind);
+    let mut frozen: BTreeMap<String, usize> = BTreeMap::new();
+    for kind in kinds {
+        match kind {
+            Kind::Pin(revision, of) if of == *env => *frozen.entry(format!("pinned to r{revision}")).or_default() += 1,
+            Kind::Canary(id, of) if of == *env => *frozen.entry(format!("canary {id}")).or_default() += 1,
+            _ => {}
+        }
+    }
+    marks.extend(frozen.into_iter().map(|(what, count)| format!("{what}: {}", hosts(count))));
+    marks
 }

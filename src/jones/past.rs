@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::entry::Entry;
+use super::entry::{Entry, EnvChange};
 use super::json::Object;
 use super::path::Env;
+use super::proposal::{ConfEdit, Proposal};
 use super::tree::Tree;
+use super::words::name;
 use crate::text::command::rosterd;
 
 #[cfg(test)]
@@ -82,4 +84,35 @@ impl Past {
         }
         super::tree::fold(env, |env| self.confs.get(env)).map_err(|why| why.reason)
     }
+}
+
+/// A new revision with the content of an old one, and the environments that are left as they are because the old one
+/// does not have them.
+///
+/// # Errors
+/// The environment, if one is given, did not exist then, or a `conf` is not known.
+pub fn rollback(tree: &Tree, past: &Past, revision: u64, only: Option<&Env>) -> Result<(Proposal, Vec<Env>), String> {
+    let mut proposal = Proposal::default();
+    let is_wanted = |env: &Env| only.is_none_or(|only| only == env);
+    for (env, conf) in past.confs.iter().filter(|(env, _)| is_wanted(env)) {
+        let wanted = conf.clone().map_err(|why| format!("{} at r{revision}: {why}", name(&tree.service, env)))?;
+        let base = tree.envs.get(env).map(|nodes| nodes.conf.object.clone().unwrap_or_default());
+        proposal.confs.insert(env.clone(), ConfEdit { base, wanted: Some(wanted), version: None });
+    }
+    if proposal.confs.is_empty() {
+        let shown = only.map(|env| name(&tree.service, env)).unwrap_or_default();
+        return Err(format!("{shown} did not exist at r{revision}"));
+    }
+    let is_newer = |env: &&Env| is_wanted(env) && !past.confs.contains_key(*env);
+    Ok((proposal, tree.envs.keys().filter(is_newer).cloned().collect()))
+}
+
+/// The content before a change; that of the entry before, if this one left it out.
+pub fn former(entries: &BTreeMap<u64, &Entry>, revision: u64, change: &EnvChange) -> Option<Object> {
+    let before = change.before.as_ref()?;
+    let earlier = || {
+        let entries = entries.range(..revision).rev().map(|(_, entry)| entry);
+        entries.flat_map(|entry| &entry.changes).find(|earlier| earlier.env == change.env)?.after.clone()
+    };
+    before.conf.clone().or_else(earlier)
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{RegistryConfig, RegistryUrl};
-use crate::error::{Exit, Fatal};
+use crate::error::{Cause, Exit, Fatal};
 use crate::model::node_path::NodePath;
 use crate::watch::StateAccess;
 use crate::watch::zookeeper::command::CommandSession;
@@ -17,6 +17,7 @@ use crate::zk::{Acl, Connection, ConnectionLost, RequestResult, ServerError};
 
 use super::proposal::Refused;
 
+pub mod check;
 pub mod history;
 pub mod origin;
 pub mod pending;
@@ -85,6 +86,11 @@ impl Store {
         }
         let session = CommandSession::new(config, state, limit);
         Ok(Self { session, max_request: MAX_REQUEST, auditor: None })
+    }
+
+    /// Starts the time limit again, for the next request.
+    pub fn restart_limit(&mut self) {
+        self.session.restart_limit();
     }
 
     /// Closes the session.
@@ -181,5 +187,6 @@ fn failed(tried: &str, path: &str, error: ServerError) -> Fatal {
         ),
         error => format!("cannot {tried} {path}: {error}"),
     };
-    Fatal::new(Exit::Failed, message)
+    let cause = if error == ServerError::NoAuth { Cause::Denied } else { Cause::Other };
+    Fatal::new(Exit::Failed, message).of(cause)
 }

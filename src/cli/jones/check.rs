@@ -4,12 +4,8 @@ use clap::Args;
 
 use crate::cli::agent_commands::print;
 use crate::error::{Exit, Fatal};
-use crate::jones::acl;
-use crate::jones::check::{Finding, findings, unused_views};
-use crate::jones::outside::outside;
+use crate::jones::check::{Finding, unused_views};
 use crate::jones::path::{Env, Service};
-use crate::jones::store::pending::is_pending;
-use crate::jones::tree::Tree;
 use crate::log::plain;
 use crate::model::node_path::NodePath;
 use crate::text::command::rosterd;
@@ -50,8 +46,11 @@ pub async fn check(context: &mut Context, args: CheckArgs) -> Result<Exit, Fatal
     let services = if args.all { all_with_halves(context).await? } else { args.services.clone() };
     let mut wrong = Vec::new();
     for service in &services {
-        match look(context, service).await {
-            Ok(found) => wrong.extend(found.into_iter().map(|finding| (service.clone(), finding))),
+        match context.store.check(service).await {
+            Ok((found, notes)) => {
+                notes.iter().for_each(|note| say(note));
+                wrong.extend(found.into_iter().map(|finding| (service.clone(), finding)));
+            }
             Err(fatal) if fatal.exit == Exit::Failed => {
                 let finding = Finding { text: fatal.message, is_repairable: false };
                 wrong.push((service.clone(), finding));
@@ -105,60 +104,6 @@ async fn all_with_halves(context: &mut Context) -> Result<Vec<Service>, Fatal> {
     }
     services.sort();
     Ok(services)
-}
-
-async fn look(context: &mut Context, service: &Service) -> Result<Vec<Finding>, Fatal> {
-    let tree = context.store.any_tree(service).await?;
-    if tree.envs.is_empty() && tree.orphans.is_empty() {
-        return Err(Fatal::new(Exit::Failed, format!("there is no service {service}")));
-    }
-    let mut found = findings(&tree);
-    if is_pending(&tree) {
-        let text = format!("{service}: a staged change was not finished");
-        found.insert(0, Finding { text, is_repairable: true });
-    }
-    found.extend(access(context, &tree).await?);
-    let history = context.store.history(service).await?;
-    for changed in outside(&tree, &history) {
-        // It is no fault: Jones writes no history.
-        say(&changed.text(service));
-    }
-    if history.is_empty() {
-        say(&format!("{service}: no history yet; begin one with `{}`", rosterd(format!("jones adopt {service}"))));
-    }
-    Ok(found)
-}
-
-/// Masked access control lists, and those that differ from that of the environment above.
-async fn access(context: &mut Context, tree: &Tree) -> Result<Vec<Finding>, Fatal> {
-    let lists = context.store.lists(tree).await?;
-    let mut found = Vec::new();
-    let masked = lists.iter().filter(|(_, list)| acl::is_masked(list)).map(|(path, _)| path);
-    if let Some(path) = masked.into_iter().next() {
-        say(&format!("{path}: its ACL is masked for these credentials, so they cannot create environments"));
-    }
-    let sorted = |path: &NodePath| {
-        let mut list = lists.get(path)?.clone();
-        list.sort_by(|one, other| (&one.scheme, &one.id, one.perms).cmp(&(&other.scheme, &other.id, other.perms)));
-        Some(list)
-    };
-    for env in tree.envs.keys() {
-        let Some(above) = env.parent() else { continue };
-        let (own, parent) = (sorted(&tree.service.conf(env)), sorted(&tree.service.conf(&above)));
-        if let (Some(own), Some(parent)) = (own, parent)
-            && own != parent
-        {
-            let path = tree.service.conf(env);
-            let text = format!(
-                "{path}: its ACL is not that of its parent: {}, not {}; if that is not wanted: {}",
-                acl::text(&own),
-                acl::text(&parent),
-                rosterd(format!("jones acl {} --grant", tree.service))
-            );
-            found.push(Finding { text, is_repairable: false });
-        }
-    }
-    Ok(found)
 }
 
 async fn repair(context: &mut Context, service: &Service) -> Result<(), Fatal> {

@@ -21,11 +21,10 @@ use crate::jones::store::Store;
 use crate::jones::store::reader::Reader;
 use crate::jones::store::write::{Publication, Published};
 use crate::jones::tree::Tree;
+use crate::jones::{hosts, trial};
 use crate::load::host;
 use crate::text::time::utc;
 use crate::watch::{self, StateAccess};
-
-use super::trial;
 
 /// A service and an environment of it: `S` or `S/ENV`.
 #[derive(Debug, Clone)]
@@ -53,12 +52,7 @@ pub fn service(text: &str) -> Result<Service, String> {
 
 /// Parses the name of a host.
 pub fn host(text: &str) -> Result<String, String> {
-    // Its pin is recorded in a node of its name.
-    let name = Service::parse(text).map_err(|why| why.to_string())?;
-    if text.contains(char::is_whitespace) {
-        return Err("a host name has no spaces".to_owned());
-    }
-    Ok(name.as_str().to_owned())
+    hosts::parse(text)
 }
 
 /// Parses `17` or `r17`.
@@ -201,7 +195,9 @@ impl Reviewer<'_> {
             trial::check_views(check, tree, plan).await?;
         }
         for config in &self.options.trials {
-            trial::try_config(&working_dir().join(config), tree, plan).await?;
+            for note in trial::try_config(&working_dir().join(config), tree, plan).await? {
+                say(&note);
+            }
         }
         if self.options.dry_run {
             return Ok(false);

@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::cli::agent_commands::print;
 use crate::error::{Exit, Fatal};
+use crate::jones::hosts::path_of;
 use crate::jones::json::{Json, Object};
 use crate::jones::path::{Env, Kind, Service};
 use crate::jones::proposal::{ConfEdit, HostEdit, Proposal};
@@ -17,7 +18,6 @@ use crate::jones::tree::Tree;
 use crate::jones::words::{listed, name};
 
 use super::common::{Context, WriteOptions, entry, say, service};
-use super::hosts::path_of;
 use super::service::all;
 
 /// The file with the configuration of an environment, in the directory of the environment.

@@ -1,19 +1,15 @@
 //! `history`, `show` and `rollback`: the revisions of a service.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 
 use crate::cli::agent_commands::print;
 use crate::error::{Exit, Fatal};
 use crate::jones::diff::hunks;
-use crate::jones::entry::{Entry, EnvChange};
-use crate::jones::json::Object;
+use crate::jones::entry::Entry;
 use crate::jones::outside::outside;
 use crate::jones::past;
 use crate::jones::path::{Env, Service};
-use crate::jones::proposal::{ConfEdit, Proposal};
-use crate::jones::store::history::Recorded;
+use crate::jones::store::history::{Recorded, entries};
 use crate::jones::words::{listed, name};
 use crate::log::plain;
 use crate::text::command::rosterd;
@@ -137,7 +133,7 @@ pub async fn show(context: &mut Context, args: ShowArgs) -> Result<Exit, Fatal> 
     for change in &entry.changes {
         out.push('\n');
         out += &line(format!("{}: own configuration", name(&args.service, &change.env)));
-        out += &hunks(former(&history, args.revision, change).as_ref(), change.after.as_ref());
+        out += &hunks(past::former(&entries(&history), args.revision, change).as_ref(), change.after.as_ref());
     }
     for (host, (from, to)) in &entry.nodemaps {
         let show = |path: &Option<String>| path.clone().unwrap_or_else(|| "(no association)".to_owned());
@@ -147,42 +143,15 @@ pub async fn show(context: &mut Context, args: ShowArgs) -> Result<Exit, Fatal> 
     Ok(Exit::Done)
 }
 
-/// The content before a change; that of the entry before, if this one left it out.
-fn former(history: &BTreeMap<u64, Recorded>, revision: u64, change: &EnvChange) -> Option<Object> {
-    let before = change.before.as_ref()?;
-    let earlier = || {
-        let entries = history.range(..revision).rev().filter_map(|(_, recorded)| recorded.entry.as_ref().ok());
-        entries.flat_map(|entry| &entry.changes).find(|earlier| earlier.env == change.env)?.after.clone()
-    };
-    before.conf.clone().or_else(earlier)
-}
-
 /// Runs `rollback`.
 pub async fn rollback(context: &mut Context, args: RollbackArgs) -> Result<Exit, Fatal> {
     let failed = |why: String| Fatal::new(Exit::Failed, why);
     let tree = context.store.tree(&args.service).await?;
     let history = context.store.history(&args.service).await?;
-    let entries = history.iter().filter_map(|(number, it)| Some((*number, it.entry.as_ref().ok()?))).collect();
-    let past = past::at(&entries, args.revision, &tree).map_err(failed)?;
-    let mut proposal = Proposal::default();
-    let is_wanted = |env: &Env| args.env.as_ref().is_none_or(|only| only == env);
-    for (env, conf) in past.confs.iter().filter(|(env, _)| is_wanted(env)) {
-        let shown = name(&args.service, env);
-        let wanted = conf.clone().map_err(|why| failed(format!("{shown} at r{}: {why}", args.revision)))?;
-        let base = tree.envs.get(env).map(|nodes| nodes.conf.object.clone().unwrap_or_default());
-        proposal.confs.insert(env.clone(), ConfEdit { base, wanted: Some(wanted), version: None });
-    }
-    if proposal.confs.is_empty() {
-        let shown = args.env.map(|env| name(&args.service, &env)).unwrap_or_default();
-        return Err(failed(format!("{shown} did not exist at r{}", args.revision)));
-    }
-    let newer: Vec<String> = tree
-        .envs
-        .keys()
-        .filter(|env| is_wanted(env) && !past.confs.contains_key(env))
-        .map(|env| name(&args.service, env))
-        .collect();
+    let past = past::at(&entries(&history), args.revision, &tree).map_err(failed)?;
+    let (proposal, newer) = past::rollback(&tree, &past, args.revision, args.env.as_ref()).map_err(failed)?;
     if !newer.is_empty() {
+        let newer: Vec<String> = newer.iter().map(|env| name(&args.service, env)).collect();
         say(&format!("left as they are, because r{} does not have them: {}", args.revision, listed(&newer)));
     }
     context.submit(tree, proposal, &format!("rollback to r{}", args.revision), &args.write).await

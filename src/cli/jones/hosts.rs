@@ -3,12 +3,10 @@
 use clap::{Args, ValueEnum};
 
 use crate::error::{Exit, Fatal};
+use crate::jones::hosts;
 use crate::jones::nodemaps::Encoding;
 use crate::jones::path::Service;
-use crate::jones::proposal::{HostEdit, Proposal};
-use crate::jones::tree::Tree;
-use crate::jones::words::name;
-use crate::text::command::rosterd;
+use crate::jones::proposal::Proposal;
 
 use super::common::{Context, Target, WriteOptions, host, service, target};
 
@@ -50,43 +48,20 @@ pub struct DissociateArgs {
     write: WriteOptions,
 }
 
-/// The path that a host is associated with.
-pub fn path_of(tree: &Tree, host: &str) -> Option<String> {
-    tree.hosts().find(|(name, _)| *name == host).map(|(_, path)| path.to_owned())
-}
-
 /// Runs `associate`.
 pub async fn associate(context: &mut Context, args: AssociateArgs) -> Result<Exit, Fatal> {
     let tree = context.store.tree(&args.target.service).await?;
-    if !tree.envs.contains_key(&args.target.env) {
-        let shown = name(&args.target.service, &args.target.env);
-        let message =
-            format!("there is no environment {shown}; create it with `{}`", rosterd(format!("jones create {shown}")));
-        return Err(Fatal::new(Exit::Failed, message));
-    }
-    let wanted = args.target.service.view(&args.target.env).to_string();
-    let edit = |host: String| {
-        let base = path_of(&tree, &host);
-        (host, HostEdit { base, wanted: Some(wanted.clone()), env: Some(args.target.env.clone()) })
-    };
     let encoding = args.nodemaps.map(|spelling| match spelling {
         Spelling::Json => Encoding::Json,
         Spelling::Arrows => Encoding::Arrows,
     });
-    let proposal = Proposal { hosts: args.hosts.into_iter().map(edit).collect(), encoding, ..Proposal::default() };
+    let proposal = Proposal { encoding, ..hosts::associate(&tree, &args.target.env, args.hosts)? };
     context.submit(tree, proposal, "associate", &args.write).await
 }
 
 /// Runs `dissociate`.
 pub async fn dissociate(context: &mut Context, args: DissociateArgs) -> Result<Exit, Fatal> {
     let tree = context.store.tree(&args.service).await?;
-    let edit = |host: String| {
-        let Some(base) = path_of(&tree, &host) else {
-            return Err(Fatal::new(Exit::Failed, format!("{}: host {host} has no association", args.service)));
-        };
-        Ok((host, HostEdit { base: Some(base), wanted: None, env: None }))
-    };
-    let hosts = args.hosts.into_iter().map(edit).collect::<Result<_, _>>()?;
-    let proposal = Proposal { hosts, ..Proposal::default() };
+    let proposal = hosts::dissociate(&tree, args.hosts)?;
     context.submit(tree, proposal, "dissociate", &args.write).await
 }

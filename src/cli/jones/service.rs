@@ -196,14 +196,7 @@ fn recording(tree: &Tree, envs: &[Env], entry: Entry) -> (Vec<Step>, Entry) {
 
 /// The services of Jones.
 pub async fn all(context: &mut Context) -> Result<Vec<Service>, Fatal> {
-    let mut services = Vec::new();
-    for name in context.store.services().await? {
-        let Ok(service) = Service::parse(&name) else { continue };
-        if context.store.any_tree(&service).await?.envs.contains_key(&Env::ROOT) {
-            services.push(service);
-        }
-    }
-    Ok(services)
+    Ok(context.store.jones_services().await?.into_iter().map(|tree| tree.service).collect())
 }
 
 /// Runs `acl`.

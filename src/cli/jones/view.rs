@@ -1,6 +1,6 @@
 //! `ls` and `get`: what services there are, and what a host reads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use clap::Args;
 use crate::cli::agent_commands::print;
 use crate::cli::get::jones::{CacheArgs, HostQuery};
 use crate::error::{Exit, Fatal};
+use crate::jones::check::marks;
 use crate::jones::json::{Json, Object};
 use crate::jones::path::{Env, Kind, Service};
 use crate::jones::store::reader::Reader;
@@ -128,31 +129,6 @@ fn env_rows(tree: &Tree) -> Vec<Vec<String>> {
         ]
     };
     tree.envs.iter().map(row).collect()
-}
-
-/// What is special about an environment.
-fn marks(tree: &Tree, env: &Env) -> Vec<String> {
-    let mut marks = Vec::new();
-    let nodes = &tree.envs[env];
-    if nodes.conf.object.is_err() {
-        marks.push("not an object".to_owned());
-    }
-    match &nodes.view {
-        None => marks.push("no view".to_owned()),
-        Some(_) if tree.is_stale(env) => marks.push("stale view".to_owned()),
-        Some(_) => {}
-    }
-    let kinds = tree.hosts().filter_map(|(_, path)| tree.service.destination(path).ok()).map(|found| found.kind);
-    let mut frozen: BTreeMap<String, usize> = BTreeMap::new();
-    for kind in kinds {
-        match kind {
-            Kind::Pin(revision, of) if of == *env => *frozen.entry(format!("pinned to r{revision}")).or_default() += 1,
-            Kind::Canary(id, of) if of == *env => *frozen.entry(format!("canary {id}")).or_default() += 1,
-            _ => {}
-        }
-    }
-    marks.extend(frozen.into_iter().map(|(what, count)| format!("{what}: {}", hosts(count))));
-    marks
 }
 
 /// What `get` is to print.

@@ -23,6 +23,11 @@ pub struct Recorded {
     pub bytes: usize,
 }
 
+/// Those that can be read.
+pub fn entries(history: &BTreeMap<u64, Recorded>) -> BTreeMap<u64, &Entry> {
+    history.iter().filter_map(|(number, it)| Some((*number, it.entry.as_ref().ok()?))).collect()
+}
+
 impl Store {
     /// The entries of a service by revision.
     ///

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 
-use crate::error::{Exit, Fatal};
+use crate::error::{Cause, Exit, Fatal};
 use crate::jones::nodemaps::NodeMaps;
 use crate::jones::path::{Env, Service};
 use crate::jones::records;
@@ -74,7 +74,7 @@ impl Store {
 pub fn missing_service(service: &Service) -> Fatal {
     let message =
         format!("there is no service {service}; create it with `{}`", rosterd(format!("jones init {service}")));
-    Fatal::new(Exit::Failed, message)
+    Fatal::new(Exit::Failed, message).of(Cause::Missing)
 }
 
 /// Waits until the server has all that was committed before.

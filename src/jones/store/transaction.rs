@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::{Exit, Fatal};
+use crate::error::{Cause, Exit, Fatal};
 use crate::jones::acl;
 use crate::jones::path::{Env, Service};
 use crate::jones::plan::Step;
@@ -119,7 +119,7 @@ pub async fn list_to_copy(connection: &Connection, path: &NodePath) -> Result<Op
              written; use credentials that may administrate the node",
             acl::text(&list)
         );
-        return Err(Fatal::new(Exit::Failed, message).into());
+        return Err(Fatal::new(Exit::Failed, message).of(Cause::Denied).into());
     }
     Ok(Some(list))
 }

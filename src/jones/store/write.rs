@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::error::{Exit, Fatal};
+use crate::error::{Cause, Exit, Fatal};
 use crate::jones::entry::Entry;
 use crate::jones::path::{Env, Service};
 use crate::jones::plan::{self, Plan, Step};
@@ -142,6 +142,7 @@ impl Store {
                 Exit::Failed,
                 format!("{what}: over the limit of {limit} bytes for a request; nothing was written"),
             )
+            .of(Cause::TooLarge)
         };
         for step in &plan.steps {
             if let Step::Create(path, data) | Step::Set(path, data, _) = step
@@ -164,7 +165,7 @@ impl Store {
             let what = format!("the transaction with {confs} environments and {views} views has {length} bytes");
             let hint = if staged { "" } else { "; --staged writes it in several" };
             let fatal = too_large(what);
-            return Err(Fatal::new(fatal.exit, format!("{fatal}{hint}")));
+            return Err(Fatal::new(fatal.exit, format!("{fatal}{hint}")).of(Cause::TooLarge));
         }
         Ok(())
     }

@@ -5,10 +5,11 @@ use std::path::Path;
 use boon::{Compiler, Schemas};
 
 use crate::error::{Exit, Fatal};
-use crate::jones::json;
-use crate::jones::plan::Plan;
-use crate::jones::tree::Tree;
-use crate::jones::words::name;
+
+use super::json;
+use super::plan::Plan;
+use super::tree::Tree;
+use super::words::name;
 
 /// Validates each view that would change.
 ///

@@ -14,17 +14,10 @@ use crate::act::process::command::{self, Title};
 use crate::act::process::environment::{Variables, environment};
 use crate::act::process::launch::Termination;
 use crate::agent::render::render_in_memory;
-use crate::cli::get::say;
-use crate::cli::wrong_config;
 use crate::config::{Config, JonesCheck, KeyConfig, Placeholder, RegistryConfig, UnitPaths};
 use crate::control::{FileResult, PassRequest};
 use crate::decide::Outcome;
 use crate::error::{Exit, Fatal};
-use crate::jones::json;
-use crate::jones::path::Kind;
-use crate::jones::plan::Plan;
-use crate::jones::tree::Tree;
-use crate::jones::words::name;
 use crate::load::setup::{ConfigSource, Setup, is_or_has};
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::{Seen, Update, View};
@@ -34,7 +27,12 @@ use crate::watch::StateAccess;
 use crate::watch::saved::SavedSource;
 use crate::zk::Bytes;
 
+use super::json;
+use super::path::Kind;
+use super::plan::Plan;
 use super::schema;
+use super::tree::Tree;
+use super::words::name;
 
 /// How long reading the other rosters and keys may take, and then rendering.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -74,15 +72,17 @@ pub async fn check_views(check: &JonesCheck, tree: &Tree, plan: &Plan) -> Result
     Ok(())
 }
 
-/// Renders the templates of a configuration that read a changed view, and runs their checks.
+/// Renders the templates of a configuration that read a changed view, and runs their checks. Returns what was done, in
+/// words.
 ///
 /// # Errors
 /// The configuration is wrong, its other rosters cannot be read, or a template or its check fails, in its own words.
-pub async fn try_config(file: &Path, tree: &Tree, plan: &Plan) -> Result<(), Fatal> {
+pub async fn try_config(file: &Path, tree: &Tree, plan: &Plan) -> Result<Vec<String>, Fatal> {
     let shown = file.display();
     let failed = |why: String| Fatal::new(Exit::Failed, format!("--try {shown}: {why}; nothing was written"));
     let source = ConfigSource { file: Some(file.to_owned()), ..ConfigSource::default() };
-    let mut setup = Setup::load(&source, None).map_err(|problems| wrong_config(&problems))?;
+    let mut setup = Setup::load(&source, None)
+        .map_err(|problems| Fatal::new(Exit::Config, format!("invalid configuration\n{}", problems.draw(false))))?;
     // What this host knows does not belong to a trial.
     setup.stateful = false;
     let new = new_nodes(tree, plan);
@@ -100,8 +100,7 @@ pub async fn try_config(file: &Path, tree: &Tree, plan: &Plan) -> Result<(), Fat
         .map(|template| template.name.to_string())
         .collect();
     if names.is_empty() {
-        say(&format!("--try {shown}: no template reads a view that changes"));
-        return Ok(());
+        return Ok(vec![format!("--try {shown}: no template reads a view that changes")]);
     }
     let mut views = read_views(&setup.config).await.map_err(failed)?;
     for key in &setup.config.keys {
@@ -125,13 +124,14 @@ pub async fn try_config(file: &Path, tree: &Tree, plan: &Plan) -> Result<(), Fat
             }
         }
     }
-    check_files(&setup, &rendered).await.map_err(failed)?;
-    say(&format!("--try {shown}: rendered and checked: {}", names.join(", ")));
-    Ok(())
+    let mut notes = check_files(&setup, &rendered).await.map_err(failed)?;
+    notes.push(format!("--try {shown}: rendered and checked: {}", names.join(", ")));
+    Ok(notes)
 }
 
-/// Runs the check of each rendered file.
-async fn check_files(setup: &Setup, rendered: &BTreeMap<Arc<str>, Vec<u8>>) -> Result<(), String> {
+/// Runs the check of each rendered file. Returns which were not run.
+async fn check_files(setup: &Setup, rendered: &BTreeMap<Arc<str>, Vec<u8>>) -> Result<Vec<String>, String> {
+    let mut notes = Vec::new();
     let directory = tempfile::Builder::new().prefix("rosterd-try-").tempdir();
     let directory = directory.map_err(|why| format!("cannot create a directory: {why}"))?;
     let mut paths = UnitPaths::new();
@@ -148,13 +148,13 @@ async fn check_files(setup: &Setup, rendered: &BTreeMap<Arc<str>, Vec<u8>>) -> R
             continue;
         };
         if config.placing.block.is_some() && config.check.is_some() {
-            say(&format!("{template}: its check was not run, because it writes only a part of its file"));
+            notes.push(format!("{template}: its check was not run, because it writes only a part of its file"));
             continue;
         }
         let config = crate::config::TemplateConfig { name: Arc::clone(template), ..(**config).clone() };
         files::check(&config, &paths, &CancellationToken::new()).await.map_err(|failure| failure.message)?;
     }
-    Ok(())
+    Ok(notes)
 }
 
 fn new_nodes(tree: &Tree, plan: &Plan) -> NewNodes {
