@@ -1,8 +1,8 @@
 //! Jones: configuration with inheritance in ZooKeeper. A service has a tree of environments, each with a `conf` of its
 //! own and a `view`, which is its `conf` over those of its ancestors; `nodemaps` maps hosts to views.
 //!
-//! Everything but [`store`] and [`trial`] is pure. [`store`] reads and writes the nodes of a service, and [`trial`] runs
-//! the checks of a change.
+//! Everything but [`store`], [`trial`] and [`web`] is pure. [`store`] reads and writes the nodes of a service, [`trial`]
+//! runs the checks of a change, and [`web`] serves all of it over HTTP.
 
 pub mod acl;
 pub mod canary;
@@ -26,4 +26,5 @@ pub mod shape;
 pub mod store;
 pub mod tree;
 pub mod trial;
+pub mod web;
 pub mod words;

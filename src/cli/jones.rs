@@ -21,6 +21,7 @@ mod files;
 mod history;
 mod hosts;
 mod pins;
+mod serve;
 mod service;
 mod view;
 
@@ -92,6 +93,8 @@ enum JonesCommand {
     Import(files::ImportArgs),
     /// Begin the history of services that were written by others
     Adopt(service::AdoptArgs),
+    /// Serve the services over HTTP: pages, Jones's routes and an API
+    Serve(serve::ServeArgs),
     /// Print Jones's credentials for a password
     Credential(service::CredentialArgs),
     /// Show or grant the access to the nodes of a service
@@ -102,6 +105,9 @@ enum JonesCommand {
 pub async fn jones(global: &Global, args: JonesArgs) -> Result<Exit, Fatal> {
     if let JonesCommand::Credential(args) = args.command {
         return service::credential(&args);
+    }
+    if let JonesCommand::Serve(serve) = args.command {
+        return serve::serve(global, args.auth, args.timeout, args.max_request, serve).await;
     }
     if let JonesCommand::Get(asked) = &args.command
         && let Some(query) = asked.of_host(args.timeout)
@@ -151,6 +157,8 @@ async fn run(context: &mut Context, command: JonesCommand) -> Result<Exit, Fatal
         JonesCommand::Import(args) => files::import(context, args).await,
         JonesCommand::Adopt(args) => service::adopt(context, args).await,
         JonesCommand::Credential(args) => service::credential(&args),
+        // It has sessions of its own.
+        JonesCommand::Serve(_) => Ok(Exit::Usage),
         JonesCommand::Acl(args) => service::acl(context, args).await,
     }
 }

@@ -33,7 +33,7 @@ pub fn http(table: &Table<'_>) -> Option<HttpConfig> {
 }
 
 /// Parses an address and port. A name is not accepted, because it may stand for several addresses.
-fn listen(text: &str) -> Result<SocketAddr, ValueError> {
+pub fn listen(text: &str) -> Result<SocketAddr, ValueError> {
     let wrong = |message: String, hint: String| Err(ValueError::new(message, hint));
     let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).filter(|port| *port != 0);
     match (text.parse::<SocketAddr>(), port) {
@@ -65,7 +65,7 @@ fn in_brackets(ip: IpAddr) -> String {
 }
 
 /// Parses one of `hosts`: a name or an IP address, without a port.
-fn host(text: &str) -> Result<String, ValueError> {
+pub fn host(text: &str) -> Result<String, ValueError> {
     let hint = "write a name or an IP address without a port, as in \"monitoring.example.com\"";
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Ok(ip.to_string());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::command::{Command, command};
+use super::jones_web::{JonesWeb, jones_web};
 use super::keys::{JONES, JONES_CHECK};
 use super::problem::ValueError;
 use super::table::{Table, Value, single};
@@ -21,6 +22,9 @@ pub struct JonesConfig {
     /// The checks of views, by service.
     #[serde(skip)]
     pub checks: BTreeMap<String, JonesCheck>,
+    /// What `rosterd jones serve` does.
+    #[serde(skip)]
+    pub web: JonesWeb,
 }
 
 /// The checks of one service.
@@ -47,7 +51,7 @@ pub fn jones_config(tops: &[Table<'_>], keys: &[Arc<KeyConfig>]) -> JonesConfig 
         let hint = "add a [[key]] with `jones` for each service to record, or remove `record`";
         record.reject(ValueError::new("there is no service to record", hint));
     }
-    JonesConfig { record: is_recording, checks: checks(&table) }
+    JonesConfig { record: is_recording, checks: checks(&table), web: jones_web(&table) }
 }
 
 /// The checks by service.

@@ -110,7 +110,20 @@ pub const STATUS: TableKeys = TableKeys {
 /// `[jones]`.
 pub const JONES: TableKeys = TableKeys {
     table: "[jones]",
-    keys: &[optional("record", Boolean), optional("check", Map(&Table("[jones.check]")))],
+    keys: &[
+        optional("listen", Text),
+        optional("write", Boolean),
+        optional("hosts", List(&Text)),
+        optional("auth", OneOf(&["basic", "header"])),
+        optional("users", Text),
+        optional("header", Text),
+        optional("proxies", List(&Text)),
+        optional("viewers", Map(&List(&Text))),
+        optional("editors", Map(&List(&Text))),
+        optional("mask", List(&Text)),
+        optional("record", Boolean),
+        optional("check", Map(&Table("[jones.check]"))),
+    ],
     aliases: &[],
 };
 

@@ -4,8 +4,9 @@
 use std::fmt;
 
 use indexmap::IndexMap;
-use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::{Error as _, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 #[cfg(test)]
@@ -77,6 +78,19 @@ impl Json {
             Self::Object(object) => Ok(object),
             other => Err(format!("{}, not an object", other.kind())),
         }
+    }
+
+    /// Where bytes that [`Self::parse_object`] refused are wrong: the line and the column, from 1. `reason` is what it said.
+    pub fn position(bytes: &[u8], reason: &str) -> (usize, usize) {
+        let Ok(text) = std::str::from_utf8(bytes) else { return (1, 1) };
+        if let Err(error) = serde_json::from_str::<&RawValue>(text) {
+            return (error.line().max(1), error.column().max(1));
+        }
+        // A number that is not finite begins the reason.
+        let at = reason.split(' ').next().and_then(|number| text.find(number)).unwrap_or_default();
+        let before = &text[..at];
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        (before.matches('\n').count() + 1, column)
     }
 
     fn from_raw(raw: &RawValue, depth: usize) -> Result<Self, String> {
@@ -183,6 +197,13 @@ impl Json {
             Self::Text(text) => out.push_str(&readable(text)),
             other => out.push_str(&other.to_string()),
         }
+    }
+}
+
+impl Serialize for Json {
+    /// As it is written, with all digits. Only for a serializer of `serde_json` that writes text.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.to_string()).map_err(S::Error::custom)?.serialize(to)
     }
 }
 

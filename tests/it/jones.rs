@@ -26,6 +26,7 @@ mod record;
 mod size;
 mod suite;
 mod trial;
+mod web;
 
 /// A directory whose configuration has a chroot of the shared server as its registry, and a client in that chroot.
 struct Scene {

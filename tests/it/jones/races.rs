@@ -17,16 +17,16 @@ use crate::support::random::count;
 use crate::support::wait::{PATIENCE, eventually, holds};
 
 /// The environments that stay.
-const ENVS: [&str; 7] = ["", "a", "a/b", "a/b/c", "a/d", "e", "e/f"];
+pub const ENVS: [&str; 7] = ["", "a", "a/b", "a/b/c", "a/d", "e", "e/f"];
 
 /// The edits that were answered with success: the last value of each key by environment.
-type Written = BTreeMap<String, BTreeMap<String, Value>>;
+pub type Written = BTreeMap<String, BTreeMap<String, Value>>;
 
 fn path(kind: &str, env: &str) -> String {
     if env.is_empty() { format!("/services/s/{kind}") } else { format!("/services/s/{kind}/{env}") }
 }
 
-fn tree() -> Scene {
+pub fn tree() -> Scene {
     let scene = Scene::new();
     scene.ok(&["init", "s"]);
     for env in &ENVS[1..] {
@@ -63,7 +63,7 @@ async fn moment(client: &Client) -> Result<Vec<(String, Map<String, Value>, Vec<
 }
 
 /// Checks that every view is the fold of the confs at one moment. Returns the confs.
-fn check_views(scene: &Scene) -> BTreeMap<String, Map<String, Value>> {
+pub fn check_views(scene: &Scene) -> BTreeMap<String, Map<String, Value>> {
     let found = scene.client.run(|client| async move { moment(&client).await.expect("read") });
     let confs: BTreeMap<String, Map<String, Value>> =
         found.iter().map(|(env, conf, _)| (env.clone(), conf.clone())).collect();
@@ -81,7 +81,7 @@ fn check_views(scene: &Scene) -> BTreeMap<String, Map<String, Value>> {
 }
 
 /// One editor: sets its own key in random environments until the time is over.
-fn edit(scene: &Scene, number: usize, end: Instant, written: &Mutex<Written>, revisions: &AtomicU64) {
+pub fn edit(scene: &Scene, number: usize, end: Instant, written: &Mutex<Written>, revisions: &AtomicU64) {
     let mut value = 0;
     while Instant::now() < end {
         value += 1;
@@ -177,7 +177,7 @@ fn come_and_go(scene: &Scene, number: usize, end: Instant, revisions: &AtomicU64
     }
 }
 
-fn check_written(confs: &BTreeMap<String, Map<String, Value>>, written: &Written) {
+pub fn check_written(confs: &BTreeMap<String, Map<String, Value>>, written: &Written) {
     for (env, keys) in written {
         for (key, value) in keys {
             assert_eq!(confs[env].get(key), Some(value), "the edit of {key} in {env:?} is lost");
