@@ -151,6 +151,7 @@ Examples:
   rosterd jones diff pycon/parent new.json
   rosterd jones rollback pycon r12
   rosterd jones check --all
+  rosterd jones serve --write
 
 Exit codes:
    0  done, or nothing to do
@@ -158,7 +159,8 @@ Exit codes:
    2  something differs (diff, --dry-run --detailed-exitcode)
    3  somebody else changed the same meanwhile: nothing was written; get: there is no such value
    4  the registry could not be reached in time
-  64  invalid usage";
+  64  invalid usage
+  78  invalid configuration of serve";
 
 /// For `migrate`.
 pub const MIGRATE: &str = "\

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::error::Fatal;
+use crate::error::{Cause, Fatal};
 use crate::model::digest::digest;
 use crate::model::node_path::NodePath;
 
@@ -58,7 +58,7 @@ impl Trial {
             let known = ids(tree);
             let known =
                 if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
-            return Err(failed(format!("{}: there is no canary {id}: {known}", tree.service)));
+            return Err(failed(format!("{}: there is no canary {id}: {known}", tree.service)).of(Cause::Missing));
         };
         let damaged = || failed(format!("{path} is not the record of a canary; abort it"));
         let object = node.object.as_ref().map_err(|_| damaged())?;

@@ -196,7 +196,7 @@ fn recording(tree: &Tree, envs: &[Env], entry: Entry) -> (Vec<Step>, Entry) {
 
 /// The services of Jones.
 pub async fn all(context: &mut Context) -> Result<Vec<Service>, Fatal> {
-    Ok(context.store.jones_services().await?.into_iter().map(|tree| tree.service).collect())
+    context.store.jones_services().await?.into_iter().map(|(_, tree)| Ok(tree?.service)).collect()
 }
 
 /// Runs `acl`.

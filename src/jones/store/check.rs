@@ -1,6 +1,6 @@
 //! What is wrong with a service in a ZooKeeper: its nodes, their access control lists, a change that is not finished.
 
-use crate::error::{Exit, Fatal};
+use crate::error::{Cause, Exit, Fatal};
 use crate::jones::acl;
 use crate::jones::check::{Finding, findings};
 use crate::jones::outside::outside;
@@ -21,7 +21,7 @@ impl Store {
         let tree = self.any_tree(service).await?;
         let mut notes = Vec::new();
         if tree.envs.is_empty() && tree.orphans.is_empty() {
-            return Err(Fatal::new(Exit::Failed, format!("there is no service {service}")));
+            return Err(Fatal::new(Exit::Failed, format!("there is no service {service}")).of(Cause::Missing));
         }
         let mut found = findings(&tree);
         if is_pending(&tree) {
@@ -73,19 +73,21 @@ impl Store {
         Ok(found)
     }
 
-    /// The services of Jones: other directories below `/services` are those of service discovery.
+    /// The services of Jones: other directories below `/services` are those of service discovery. One that may not be read
+    /// is an error of its own.
     ///
     /// # Errors
-    /// A node cannot be read, or the ensemble is not reached.
-    pub async fn jones_services(&mut self) -> Result<Vec<Tree>, Fatal> {
-        let mut trees = Vec::new();
+    /// They cannot be listed, or the ensemble is not reached.
+    pub async fn jones_services(&mut self) -> Result<Vec<(Service, Result<Tree, Fatal>)>, Fatal> {
+        let mut services = Vec::new();
         for name in self.services().await? {
             let Ok(service) = Service::parse(&name) else { continue };
-            let tree = self.any_tree(&service).await?;
-            if tree.envs.contains_key(&Env::ROOT) {
-                trees.push(tree);
+            match self.any_tree(&service).await {
+                Ok(tree) if !tree.envs.contains_key(&Env::ROOT) => {}
+                Err(why) if why.cause != Cause::Denied => return Err(why),
+                read => services.push((service, read)),
             }
         }
-        Ok(trees)
+        Ok(services)
     }
 }

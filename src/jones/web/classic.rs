@@ -30,7 +30,6 @@ use super::call::{self, Call};
 use super::data;
 use super::edit::{Edit, entry};
 use super::problem::Problem;
-use super::reader::Reader;
 use super::wants::Wants;
 use super::{Web, api, pages};
 
@@ -184,14 +183,16 @@ async fn association(web: &Rc<Web>, call: &Call, service: &str, host: &str) -> R
 async fn export(web: &Rc<Web>, call: &Call) -> Result<Response<Body>, Problem> {
     let mut reader = web.reader(call).await?;
     let mut out = String::from("/\n/services\n");
-    for tree in reader.trees().await? {
-        let tree = reader.tree(&tree.service).await?;
-        export_service(&mut out, &tree, &mut reader).await;
+    for (service, tree) in reader.services().await? {
+        match tree {
+            Ok(_) => export_service(&mut out, &reader.tree(&service).await?),
+            Err(why) => out.push_str(&format!("  {}\n    ({why})\n", service.path())),
+        }
     }
     Ok(text(StatusCode::OK, out))
 }
 
-async fn export_service(out: &mut String, tree: &Tree, _: &mut Reader<'_>) {
+fn export_service(out: &mut String, tree: &Tree) {
     let service: &Service = &tree.service;
     let mut nodes = std::collections::BTreeMap::new();
     for (env, of) in &tree.envs {

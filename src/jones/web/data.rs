@@ -53,6 +53,8 @@ pub struct ServiceRow {
 pub struct ServicesPage {
     /// Sorted by name.
     pub services: Vec<ServiceRow>,
+    /// Why others cannot be shown.
+    pub unreadable: Vec<String>,
 }
 
 /// An environment in the tree of a service.
@@ -285,7 +287,14 @@ pub async fn services(reader: &mut Reader<'_>) -> Result<ServicesPage, Fatal> {
             in_canaries: count(|kind| matches!(kind, Kind::Canary(..))),
         }
     };
-    Ok(ServicesPage { services: reader.trees().await?.iter().map(row).collect() })
+    let mut page = ServicesPage { services: Vec::new(), unreadable: Vec::new() };
+    for (_, tree) in reader.services().await? {
+        match tree {
+            Ok(tree) => page.services.push(row(&tree)),
+            Err(why) => page.unreadable.push(why.message),
+        }
+    }
+    Ok(page)
 }
 
 /// A service.
@@ -334,8 +343,14 @@ pub async fn check(reader: &mut Reader<'_>, service: &Service) -> Result<CheckPa
 /// What is wrong with the services that a user may see.
 pub async fn all_checks(reader: &mut Reader<'_>) -> Result<Vec<CheckPage>, Fatal> {
     let mut pages = Vec::new();
-    for tree in reader.trees().await? {
-        pages.push(check(reader, &tree.service).await?);
+    for (service, tree) in reader.services().await? {
+        pages.push(match tree {
+            Ok(_) => check(reader, &service).await?,
+            Err(why) => {
+                let problem = ProblemRow { text: why.message, is_repairable: false };
+                CheckPage { service: service.to_string(), problems: vec![problem], notes: Vec::new() }
+            }
+        });
     }
     Ok(pages)
 }

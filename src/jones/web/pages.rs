@@ -29,6 +29,9 @@ pub fn services(frame: &Frame, page: &ServicesPage) -> String {
             for row in &page.services {
                 html.leaf("li", &[], &row.service);
             }
+            for why in &page.unreadable {
+                html.leaf("li", &[], why);
+            }
         });
     })
 }
@@ -71,6 +74,7 @@ pub fn checks(frame: &Frame, pages: &[CheckPage]) -> String {
     document(&frame.title, |html| {
         for page in pages {
             html.leaf("h2", &[], &page.service);
+            page.problems.iter().for_each(|problem| html.leaf("p", &[], &problem.text));
         }
     })
 }

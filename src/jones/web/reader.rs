@@ -100,14 +100,14 @@ impl Reader<'_> {
         Ok(tree)
     }
 
-    /// The services that the user may read.
+    /// The services that the user may read, without masks. One whose nodes this server may not read is an error.
     ///
     /// # Errors
-    /// A node cannot be read, or the ensemble is not reached.
-    pub async fn trees(&mut self) -> Result<Vec<Tree>, Fatal> {
-        let mut trees = self.session.jones_services().await?;
-        trees.retain(|tree| self.web.access.may_view(self.user, tree.service.as_str()));
-        Ok(trees)
+    /// They cannot be listed, or the ensemble is not reached.
+    pub async fn services(&mut self) -> Result<Vec<(Service, Result<Tree, Fatal>)>, Fatal> {
+        let mut services = self.session.jones_services().await?;
+        services.retain(|(service, _)| self.web.access.may_view(self.user, service.as_str()));
+        Ok(services)
     }
 
     /// The history of a service.

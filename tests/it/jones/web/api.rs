@@ -46,7 +46,7 @@ fn an_environment_is_reviewed_written_and_read_with_its_origins() {
     assert!(read.head.contains("etag: \"1\""), "{}", read.head);
     let tag = format!("{JSON}If-Match: \"1\"\r\n");
     let body = json!({"text": text, "comment": "French"});
-    assert_eq!(value(&server.write("PUT", "/pycon/envs/parent", &tag, &body), 200), json!({"revision": 4}));
+    assert_eq!(value(&server.write("PUT", "/pycon/envs/parent", &tag, &body), 200), json!({"revision": 5}));
     value(&server.write("PUT", "/pycon/envs/parent", &tag, &body), 409);
     let shown = server.api("/pycon/envs/parent/child1");
     assert_eq!(shown["view"], json!({"locale": "fr", "times": 0}));
@@ -58,7 +58,7 @@ fn an_environment_is_reviewed_written_and_read_with_its_origins() {
         (&json!("French"), &json!("set"))
     );
     assert_eq!(history["revisions"][0]["via"], "rosterd jones serve");
-    let revision = server.api("/pycon/history/r4");
+    let revision = server.api("/pycon/history/r5");
     assert!(revision["confs"][0]["diff"].as_str().unwrap().contains("+  \"locale\": \"fr\""), "{revision}");
     // A new environment, and its end.
     value(&server.write("POST", "/pycon/envs", JSON, &json!({"env": "new", "text": "{\"a\": 1}"})), 201);

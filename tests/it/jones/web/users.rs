@@ -8,8 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use super::super::Scene;
 use super::{ANY, FORM, JSON, Serving, WANTS_JSON};
 
-/// `htpasswd -nbB -C 4`: ada with lovelace, vera with view, eve with eve.
-const USERS: &str = "HASHES";
+/// What `htpasswd -B` writes: ada with lovelace, vera with view, eve with eve.
+fn users() -> String {
+    let line = |(user, password)| format!("{user}:{}\n", bcrypt::hash(password, 4).unwrap());
+    [("ada", "lovelace"), ("vera", "view"), ("eve", "eve")].map(line).concat()
+}
 
 const KEYS: &str = "write = true\nauth = \"basic\"\nusers = \"users\"\nmask = [\"*password*\"]\n\
                     viewers = { pycon = [\"vera\"] }\neditors = { \"py*\" = [\"ada\"] }\n";
@@ -17,7 +20,7 @@ const KEYS: &str = "write = true\nauth = \"basic\"\nusers = \"users\"\nmask = [\
 fn scene(keys: &str) -> Scene {
     let scene = Scene::pycon();
     scene.write(&["set", "pycon/parent", "db_password=\"hunter2\"", "nested={\"password\": \"hunter2\"}"]);
-    scene.site.file("users", USERS);
+    scene.site.file("users", &users());
     scene.configure_jones(keys);
     scene
 }
@@ -68,7 +71,7 @@ fn users_prove_who_they_are_and_do_what_their_role_allows() {
     let history = scene.ok(&["history", "pycon", "-n", "1"]);
     assert!(history.contains("  ada  "), "the author is the user: {history}");
     // A user who is removed is gone at once.
-    fs::write(scene.site.path("users"), USERS.replace("ada:", "bob:")).unwrap();
+    fs::write(scene.site.path("users"), users().replace("ada:", "bob:")).unwrap();
     assert_eq!(status(&server, "GET", "/service/pycon/", &ada, ""), 401);
 }
 
