@@ -23,7 +23,7 @@ pub const WANTS_JSON: &str = "Accept: application/json\r\n";
 
 /// A running server.
 pub struct Serving {
-    pub agent: Agent,
+    _agent: Agent,
     pub port: u16,
 }
 
@@ -34,7 +34,7 @@ impl Scene {
         let listen = format!("127.0.0.1:{port}");
         let agent = self.site.start_with(&[&["jones", "serve", "--listen", &listen], args].concat());
         agent.says("event=http_listening");
-        Serving { agent, port }
+        Serving { _agent: agent, port }
     }
 
     /// The configuration with `[jones]`.

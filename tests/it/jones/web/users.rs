@@ -10,7 +10,7 @@ use super::{ANY, FORM, JSON, Serving, WANTS_JSON};
 
 /// What `htpasswd -B` writes: ada with lovelace, vera with view, eve with eve.
 fn users() -> String {
-    let line = |(user, password)| format!("{user}:{}\n", bcrypt::hash(password, 4).unwrap());
+    let line = |(user, password): (&str, &str)| format!("{user}:{}\n", bcrypt::hash(password, 4).unwrap());
     [("ada", "lovelace"), ("vera", "view"), ("eve", "eve")].map(line).concat()
 }
 

@@ -43,7 +43,7 @@ fn every_wrong_input_has_its_status_and_writes_nothing() {
         ("PUT", "/service/pycon/", "data=%7B&version=1", 422, "not a valid configuration"),
         ("PUT", "/service/pycon/", "data=%7B%22a%22%3A1%7D&version=0", 409, "version 2, not version 0"),
         ("PUT", "/service/pycon/nowhere/", "data=%7B%7D&version=0", 404, "there is no environment"),
-        ("PUT", "/service/pycon/", &large, 413, "more than 1048576 bytes"),
+        ("PUT", "/service/pycon/", large.as_str(), 413, "more than 1048576 bytes"),
         ("DELETE", "/service/pycon/", "", 422, "has environments below"),
         ("DELETE", "/service/pycon/parent/", "", 422, "has environments below it: pycon/parent/child1"),
         ("DELETE", "/service/pycon/parent/child1/", "", 422, "is read by 1 host: h1"),
