@@ -27,7 +27,7 @@ mod event_feed;
 mod event_stream;
 mod limits;
 mod listener;
-mod page;
+pub mod page;
 mod recent_events;
 mod routes;
 mod shared;
