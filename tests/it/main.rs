@@ -30,6 +30,7 @@ mod hints;
 mod history;
 mod isolate;
 mod jones;
+mod jones_pages;
 mod jones_reading;
 mod last_good;
 mod leader;

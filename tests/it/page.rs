@@ -8,7 +8,7 @@ use crate::harness::browser::Browser;
 use crate::harness::site::{Agent, Site};
 use crate::support::zookeeper::free_port;
 
-mod accessibility;
+pub mod accessibility;
 mod live;
 mod many;
 mod states;
@@ -66,7 +66,7 @@ fn screenshot(browser: &Browser, site: &Site, name: &str) {
 }
 
 /// What w3m shows of a page.
-fn in_text_browser(url: &str) -> String {
+pub fn in_text_browser(url: &str) -> String {
     let shown =
         Command::new("w3m").args(["-dump", "-cols", "100", "-o", "display_charset=UTF-8", url]).output().unwrap();
     assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));

@@ -91,6 +91,12 @@ impl Browser {
         self.chromium("Emulation.setEmulatedMedia", &features);
     }
 
+    /// Sends this header with every request.
+    pub fn send_header(&self, name: &str, value: &str) {
+        self.chromium("Network.enable", &json!({}));
+        self.chromium("Network.setExtraHTTPHeaders", &json!({ "headers": { name: value } }));
+    }
+
     /// Saves what is shown as a PNG.
     pub fn screenshot(&self, file: &Path) {
         let image = self.get("/screenshot");
