@@ -8,7 +8,6 @@ use crate::jones::check::{Finding, unused_views};
 use crate::jones::path::{Env, Service};
 use crate::log::plain;
 use crate::model::node_path::NodePath;
-use crate::text::command::rosterd;
 
 use super::common::{Context, ask, say, service};
 use super::service::all;

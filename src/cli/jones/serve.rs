@@ -17,8 +17,6 @@ use crate::jones::web::{Pool, Web, check_access};
 use crate::log;
 use crate::watch::StateAccess;
 
-use super::common::registry;
-
 /// The most time that a request waits for the ensemble.
 const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,7 +45,7 @@ pub async fn serve(
     max_request: usize,
     args: ServeArgs,
 ) -> Result<Exit, Fatal> {
-    let (registry, state) = registry(global, auth)?;
+    let (registry, state) = global.registry_with_auth(auth)?;
     let mut config = match state {
         // Otherwise the registry is not that of the configuration.
         StateAccess::ReadOnly(_) => global.loaded()?.jones,
