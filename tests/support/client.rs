@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 
-use super::wait::eventually;
+use super::wait::holds;
 use super::zookeeper::START;
 
 /// Runs a request to its end on a separate runtime.
@@ -32,7 +32,16 @@ where
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
     // Servers that were frozen may need several elections.
-    eventually(START * 3, what, || {
+    let limit = START * 3;
+    assert!(is_done_within(limit, servers, ask), "not within {limit:?}: {what}");
+}
+
+/// The same within a time limit. Returns whether one of them carried it out.
+pub fn is_done_within<F>(limit: Duration, servers: &str, ask: impl Fn(Client) -> F + Clone + Send + 'static) -> bool
+where
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    holds(limit, || {
         let (servers, ask) = (servers.to_owned(), ask.clone());
         let asking = async move {
             let client = Client::connector().with_fail_eagerly().connect(&servers).await?;
@@ -41,7 +50,7 @@ where
         on_runtime(async move {
             tokio::time::timeout(Duration::from_secs(5), asking).await.is_ok_and(|answer| answer.is_ok())
         })
-    });
+    })
 }
 
 /// Creates a node with its ancestors, or sets its data.

@@ -3,17 +3,20 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::Range;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::client::{put, soon};
+use super::client::{is_done_within, put, soon};
 use super::network::Network;
 use super::wait::eventually;
 
@@ -337,6 +340,35 @@ impl ZooKeeper {
         soon(&server.address(), &what, |client| async move { client.sync("/").await });
     }
 
+    /// Waits until every server has everything that its leader has, and has this node, if one is named.
+    ///
+    /// Requests that arrive while servers of version 3.8 synchronize can stop the ensemble for good: it has a leader, but
+    /// its followers never acknowledge a proposal that they got too early. The leader is then restarted.
+    pub fn recover(&mut self, node: Option<&str>) {
+        let is_done = |server: &str, node: Option<String>| {
+            is_done_within(START, server, move |client| {
+                let node = node.clone();
+                async move {
+                    match node {
+                        Some(path) => put(&client, &path, b"").await,
+                        None => client.sync("/").await,
+                    }
+                }
+            })
+        };
+        let is_recovered = |servers: &[String]| {
+            node.is_none_or(|path| is_done(&servers.join(","), Some(path.to_owned())))
+                && servers.iter().all(|server| is_done(server, None))
+        };
+        let servers = self.servers();
+        if !is_recovered(&servers) {
+            let leader = self.leader();
+            self.stop(leader);
+            self.start(leader);
+            assert!(is_recovered(&servers), "the ensemble has no quorum: {}", self.log(0).display());
+        }
+    }
+
     fn log(&self, index: usize) -> PathBuf {
         self.folder.path().join(format!("{index}.log"))
     }
@@ -379,16 +411,35 @@ fn word(server: &Server, word: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// A free port, unique to the caller. It is outside the kernel's ephemeral range, so it stays free while nothing
-/// listens on it.
+/// How many ports a process of the tests claims at a time.
+const CLAIM: u16 = 50;
+
+/// A free port that nobody else is given: neither another test, nor another process that runs tests at the same time. So
+/// it stays free while a server is stopped. It is outside the kernel's ephemeral range.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
+    static CLAIMED: Mutex<(Range<u16>, Vec<UnixListener>)> = Mutex::new((0..0, Vec::new()));
+    let mut claimed = CLAIMED.lock().unwrap();
+    let (ports, claims) = &mut *claimed;
     loop {
-        // Other test processes start with another number.
-        let number = std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = 10_000 + u16::try_from(number % 20_000).unwrap();
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        let free = ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+        if let Some(port) = free {
             return port;
         }
+        let (free, claim) = claim();
+        *ports = free;
+        claims.push(claim);
     }
+}
+
+/// Ports that no other process claims until this one ends. A claim is a socket in the abstract namespace, which is
+/// there once for each network, as ports are.
+fn claim() -> (Range<u16>, UnixListener) {
+    // Each process begins elsewhere: what is left of an earlier one may still use its ports.
+    let first = std::process::id() % 400;
+    let starts = (0..400).map(|number| 10_000 + u16::try_from((first + number) % 400).unwrap() * CLAIM);
+    let claim = |start: u16| {
+        let name = SocketAddr::from_abstract_name(format!("rosterd-test-ports-{start}")).unwrap();
+        Some((start..start + CLAIM, UnixListener::bind_addr(&name).ok()?))
+    };
+    starts.filter_map(claim).next().expect("no ports are left")
 }
