@@ -35,11 +35,12 @@ impl History {
         self.0.iter().map(|(_, minutes)| minutes).sum()
     }
 
-    /// Every series in promtool's notation, as the job `rosterd`.
-    fn series(&self) -> Vec<Value> {
+    /// Every series in promtool's notation, as the job `rosterd`; those of histograms if `expressions` name them.
+    fn series(&self, expressions: &str) -> Vec<Value> {
         let names: BTreeSet<&String> =
             self.0.iter().filter_map(|(answer, _)| answer.as_ref()).flat_map(|it| it.0.keys()).collect();
-        let names = names.into_iter().filter(|name| !name.contains("_seconds_bucket"));
+        let is_named = |name: &str| name.split('{').next().is_some_and(|name| expressions.contains(name));
+        let names = names.into_iter().filter(|name| !name.contains("_seconds_bucket") || is_named(name));
         let mut all: BTreeMap<String, String> = BTreeMap::new();
         for name in names {
             let (plain, labels) = name.split_once('{').unwrap_or((name, "}"));
@@ -82,17 +83,28 @@ impl Cases {
         self.add(history, "max_over_time(ALERTS{alertstate=\"firing\"}[30d])", &[]);
     }
 
+    /// Each of these expressions has a result at the end.
+    pub fn have_results(&mut self, history: &History, expressions: &[String]) {
+        let one = |expression: &String| {
+            let samples = json!([{ "labels": "{}", "value": 1 }]);
+            (format!("group({expression})"), samples)
+        };
+        self.evaluate(history, expressions.iter().map(one));
+    }
+
     fn add(&mut self, history: &History, alerts: &str, names: &[&str]) {
         let sample = |name: &&str| json!({ "labels": format!("{{alertname=\"{name}\"}}"), "value": 1 });
-        self.0.push(json!({
-            "interval": "1m",
-            "input_series": history.series(),
-            "promql_expr_test": [{
-                "expr": format!("group by (alertname) ({alerts})"),
-                "eval_time": format!("{}m", history.minutes() - 1),
-                "exp_samples": names.iter().map(sample).collect::<Vec<_>>(),
-            }],
-        }));
+        let samples = names.iter().map(sample).collect();
+        self.evaluate(history, std::iter::once((format!("group by (alertname) ({alerts})"), samples)));
+    }
+
+    /// Adds expressions with their results at the end.
+    fn evaluate(&mut self, history: &History, expected: impl Iterator<Item = (String, Value)>) {
+        let end = format!("{}m", history.minutes() - 1);
+        let one = |(expr, samples): (String, Value)| json!({ "expr": expr, "eval_time": end, "exp_samples": samples });
+        let tests: Vec<Value> = expected.map(one).collect();
+        let series = history.series(&Value::from(tests.clone()).to_string());
+        self.0.push(json!({ "interval": "1m", "input_series": series, "promql_expr_test": tests }));
     }
 
     /// Evaluates them with the rules that are shipped.
