@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Scene;
+use crate::support::wait::{PATIENCE, eventually};
 
 #[test]
 fn a_pinned_host_keeps_its_revision_while_others_go_on() {
@@ -80,4 +81,25 @@ fn a_canary_reaches_its_hosts_only_until_it_is_promoted_or_aborted() {
     scene.write(&["abort", "pycon"]);
     assert_eq!(scene.text("/services/pycon/nodemaps"), before);
     assert_eq!(scene.ok(&["check", "--all"]), "");
+}
+
+#[test]
+fn a_promotion_is_refused_if_its_canary_was_aborted_meanwhile() {
+    let scene = Scene::pycon();
+    scene.write(&["canary", "pycon/parent", "h1", "--set", "n=1"]);
+    // The promotion has read the canary, and waits for the check of its views.
+    let check = "touch SITE/checked; until test -e SITE/go; do sleep 0.05; done; test -f {{ src }}";
+    scene.configure("", &format!("[jones.check.pycon]\ncmd = \"{check}\"\n"));
+    std::thread::scope(|scope| {
+        let promotion = scope.spawn(|| scene.jones(&["promote", "pycon", "-y"]));
+        eventually(PATIENCE, "the views are checked", || scene.site.path("checked").exists());
+        scene.write(&["abort", "pycon"]);
+        let before = scene.dump();
+        scene.site.file("go", "");
+        let stderr = promotion.join().unwrap().expect(3).stderr();
+        assert!(stderr.contains("canary: it was changed by somebody else meanwhile"), "{stderr}");
+        assert_eq!(scene.dump(), before);
+    });
+    let stderr = scene.refused(&["promote", "pycon", "-y"], 1);
+    assert!(stderr.contains("there is no canary canary: there is none"), "{stderr}");
 }

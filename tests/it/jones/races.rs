@@ -306,6 +306,28 @@ fn a_writer_that_loses_the_reply_finds_out_that_its_change_was_written() {
 }
 
 #[test]
+fn a_writer_that_gets_no_reply_ends_in_time_and_says_that_the_result_is_not_known() {
+    let scene = tree();
+    let (host, chroot) = scene.servers.split_once('/').unwrap();
+    let proxy = Proxy::to(host);
+    proxy.delay(Duration::from_millis(200));
+    // The session outlasts the writer's patience: nothing else ends it.
+    let registry = format!("[registry]\nurl = \"zk://{}/{chroot}\"\nsession_timeout = \"60s\"\n", proxy.address());
+    scene.site.configure(&registry);
+    std::thread::scope(|scope| {
+        let began = Instant::now();
+        let writer = scope.spawn(|| scene.jones(&["set", "s", "n=1", "-y", "--timeout", "5s"]));
+        eventually(PATIENCE, "the change is written", || scene.text("/services/s/conf") == r#"{"n": 1}"#);
+        proxy.swallow(true);
+        let stderr = writer.join().unwrap().expect(4).stderr();
+        assert!(stderr.contains("whether the change was written is not known"), "{stderr}");
+        // Twice the time limit, before and after the review, and what a busy machine adds.
+        assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+    });
+    proxy.swallow(false);
+}
+
+#[test]
 fn old_entries_are_deleted_and_revisions_go_on() {
     let scene = tree();
     let entries = |range: std::ops::Range<u32>| {
