@@ -6,7 +6,6 @@ use hyper::StatusCode;
 use crate::decide::report::plural;
 use crate::http_server::html::Html;
 use crate::jones::json::{Json, Object};
-use crate::jones::words;
 
 use super::data::{Frame, ProblemRow};
 
@@ -161,7 +160,7 @@ fn problems(html: &mut Html, wrong: &[ProblemRow]) {
                     });
                     if problem.is_repairable {
                         html.element("p", &[], |html| {
-                            sentence(html, "To correct it: `rosterd jones check --all --repair`")
+                            sentence(html, "To correct it: `rosterd jones check --all --repair`");
                         });
                     }
                 });

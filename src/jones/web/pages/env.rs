@@ -1,7 +1,10 @@
 //! The tree of a service, and one environment of it: its own configuration in force and edited, its view, its hosts.
 
-use super::*;
-use crate::jones::web::data::{EnvPage, EnvRow, KeyRow, ServicePage};
+use super::{Page, button, change, field, link, links, mark, name, notes, section, table};
+use crate::http_server::html::Html;
+use crate::jones::json::Json;
+use crate::jones::web::data::{EnvPage, EnvRow, Frame, KeyRow, ServicePage};
+use crate::jones::words;
 
 /// A longer value scrolls in its cell.
 const LONG_VALUE: usize = 400;

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::*;
-use crate::jones::web::data::{CanaryRow, ServicePage};
+use super::{Page, button, change, diff, field, link, links, name, section};
+use crate::http_server::html::Html;
+use crate::jones::json::Json;
+use crate::jones::web::data::{CanaryRow, Frame, ServicePage};
+use crate::jones::words;
 
 /// `/frozen/S`: canaries and pins.
 pub fn frozen(frame: &Frame, of: &ServicePage) -> String {
@@ -78,7 +81,7 @@ fn pins(html: &mut Html, frame: &Frame, of: &ServicePage) {
 }
 
 /// The hosts that read something.
-pub(super) fn hosts(html: &mut Html, service: &str, names: &[String]) {
+fn hosts(html: &mut Html, service: &str, names: &[String]) {
     html.leaf("p", &[], &format!("Read by {}.", words::hosts(names.len())));
     html.element("ul", &[("class", "names")], |html| {
         names.iter().for_each(|host| html.element("li", &[], |html| link(html, &links::host(service, host), host)));

@@ -1,7 +1,10 @@
 //! The revisions of a service, and each of them.
 
-use super::*;
-use crate::jones::web::data::{HistoryPage, RevisionPage, RevisionRow};
+use super::{Page, button, change, diff, link, links, name, notes, section, sentence, table};
+use crate::http_server::html::Html;
+use crate::jones::json::Json;
+use crate::jones::web::data::{Frame, HistoryPage, RevisionPage, RevisionRow};
+use crate::jones::words;
 
 /// `/history/S`: the revisions of a service.
 pub fn history(frame: &Frame, of: &HistoryPage) -> String {
@@ -25,7 +28,8 @@ fn row(html: &mut Html, service: &str, row: &RevisionRow) {
     html.element("tr", &[("class", "item")], |html| {
         let path = links::revision(service, row.revision);
         html.element("th", &[("scope", "row")], |html| link(html, &path, &format!("r{}", row.revision)));
-        for text in [&row.at, &row.author, &what(row), &row.comment] {
+        html.leaf("td", &[("class", "time")], &row.at);
+        for text in [&row.author, &what(row), &row.comment] {
             html.element("td", &[], |html| html.leaf("bdi", &[], text));
         }
     });

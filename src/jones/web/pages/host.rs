@@ -1,8 +1,10 @@
 //! What a host reads, and why.
 
 use super::env::keys;
-use super::*;
-use crate::jones::web::data::HostPage;
+use super::{Page, button, change, field, link, links, name, plain, section, sentence};
+use crate::http_server::html::Html;
+use crate::jones::json::Json;
+use crate::jones::web::data::{Frame, HostPage};
 
 /// `/service/S/association/H`: what a host reads, and why.
 pub fn host(frame: &Frame, of: &HostPage) -> String {
@@ -34,7 +36,7 @@ fn actions(html: &mut Html, of: &HostPage) {
     });
     if of.row.pinned.is_some() {
         html.element("p", &[("class", "actions")], |html| {
-            button(html, &change("unpin", std::slice::from_ref(&hosts)), "Unpin…")
+            button(html, &change("unpin", std::slice::from_ref(&hosts)), "Unpin…");
         });
     } else {
         html.element("form", &[("data-change", &change("pin", std::slice::from_ref(&hosts)))], |html| {

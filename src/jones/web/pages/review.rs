@@ -1,7 +1,8 @@
 //! The review of a change before it is published. The script asks the server what the change would do, and fills it in.
 
-use super::*;
-use crate::jones::web::data::ServicePage;
+use super::{Page, link, links};
+use crate::http_server::html::Html;
+use crate::jones::web::data::{Frame, ServicePage};
 
 /// `/review/S`: a change before it is published.
 pub fn review(frame: &Frame, of: &ServicePage) -> String {

@@ -1,7 +1,10 @@
 //! All services, and what is wrong with each.
 
-use super::*;
-use crate::jones::web::data::{CheckPage, ServiceRow, ServicesPage};
+use super::{Page, link, links, mark, notes, plain, section, sentence, table};
+use crate::decide::report::plural;
+use crate::http_server::html::Html;
+use crate::jones::web::data::{CheckPage, Frame, ProblemRow, ServiceRow, ServicesPage};
+use crate::jones::words;
 
 /// `/`: all services.
 pub fn services(frame: &Frame, of: &ServicesPage) -> String {
