@@ -342,7 +342,9 @@ impl Agent {
     }
 
     fn step_all(&mut self, inputs: Vec<Input>) {
-        inputs.into_iter().for_each(|input| self.step(input));
+        for input in inputs {
+            self.step(input);
+        }
     }
 
     fn step(&mut self, input: Input) {

@@ -50,7 +50,7 @@ pub enum LockEvent {
 
 /// The locks of this agent.
 pub struct Locks {
-    locks: BTreeMap<Arc<str>, Entry>,
+    entries: BTreeMap<Arc<str>, Entry>,
     generations: u64,
     /// No lock is held any more.
     is_stopping: bool,
@@ -157,7 +157,7 @@ impl Locks {
     /// No locks yet.
     pub fn new() -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        Self { locks: BTreeMap::new(), generations: 0, is_stopping: false, releasing: Vec::new(), sender, events }
+        Self { entries: BTreeMap::new(), generations: 0, is_stopping: false, releasing: Vec::new(), sender, events }
     }
 
     /// Uses another configuration. `link` gives the session of a registry that is followed. Returns what the engine is to
@@ -166,7 +166,7 @@ impl Locks {
         self.releasing.retain(|task| !task.is_finished());
         let mut inputs = Vec::new();
         let kept = |entry: &Entry| config.locks.contains(&entry.config) && config.registries.contains(&entry.registry);
-        for (name, entry) in self.locks.extract_if(.., |_, entry| !kept(entry)) {
+        for (name, entry) in self.entries.extract_if(.., |_, entry| !kept(entry)) {
             entry.release.cancel();
             self.releasing.push(entry.task);
             if let Some(told) = entry.told {
@@ -176,11 +176,11 @@ impl Locks {
         for lock in &config.locks {
             let registry = config.registries.iter().find(|registry| registry.name == lock.registry);
             if let (false, Some(registry), Some(link)) =
-                (self.locks.contains_key(&lock.name), registry, link(&lock.registry))
+                (self.entries.contains_key(&lock.name), registry, link(&lock.registry))
             {
                 self.generations += 1;
                 let entry = Entry::new(lock, registry, link, self.generations, self.sender.clone());
-                self.locks.insert(Arc::clone(&lock.name), entry);
+                self.entries.insert(Arc::clone(&lock.name), entry);
             }
         }
         inputs
@@ -188,7 +188,7 @@ impl Locks {
 
     /// Waits for the next event. Cancel safe.
     pub async fn next(&mut self) -> LockEvent {
-        let wake = self.locks.values().filter_map(|entry| {
+        let wake = self.entries.values().filter_map(|entry| {
             let state = entry.state.as_ref()?;
             let is_held = entry.told.as_ref().is_some_and(|told| told.is_held);
             let look = (state.standing == Standing::Held).then(|| Instant::now() + state.timeout() / LOOKS);
@@ -211,7 +211,7 @@ impl Locks {
     /// Handles an event. Returns what the engine is to know.
     pub fn handle(&mut self, event: LockEvent) -> Vec<Input> {
         if let LockEvent::State(name, generation, state) = event
-            && let Some(entry) = self.locks.get_mut(&name).filter(|entry| entry.generation == generation)
+            && let Some(entry) = self.entries.get_mut(&name).filter(|entry| entry.generation == generation)
         {
             entry.state = Some(state);
         }
@@ -222,7 +222,7 @@ impl Locks {
     /// longer than the session lives.
     pub fn update(&mut self) -> Vec<Input> {
         let (now, is_stopping) = (Instant::now(), self.is_stopping);
-        self.locks.values_mut().filter_map(|entry| entry.update(now, is_stopping)).collect()
+        self.entries.values_mut().filter_map(|entry| entry.update(now, is_stopping)).collect()
     }
 
     /// Holds nothing any more. The locks are released by [`release`](Self::release), so that files can be written before.
@@ -233,7 +233,7 @@ impl Locks {
 
     /// Releases every lock, and waits until that is done.
     pub async fn release(&mut self) {
-        for entry in std::mem::take(&mut self.locks).into_values() {
+        for entry in std::mem::take(&mut self.entries).into_values() {
             entry.release.cancel();
             self.releasing.push(entry.task);
         }

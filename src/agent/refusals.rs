@@ -22,7 +22,7 @@ impl Refusals {
         match loaded {
             // The configuration is loaded with its templates.
             Loaded::Everything(Ok(_)) => *self = Self::default(),
-            Loaded::Everything(Err(problems)) => {
+            Loaded::Everything(Err(problems)) | Loaded::Checked(Err(problems)) => {
                 self.configuration = Some(Refusal::new(Part::Configuration, since(&self.configuration), problems));
             }
             Loaded::Templates(Ok(_)) => self.templates = None,
@@ -32,9 +32,6 @@ impl Refusals {
                     let reason = "it has been corrected since".to_owned();
                     *refusal = Refusal { place: None, reason, problems: 1, ..refusal.clone() };
                 }
-            }
-            Loaded::Checked(Err(problems)) => {
-                self.configuration = Some(Refusal::new(Part::Configuration, since(&self.configuration), problems));
             }
             Loaded::Templates(Err(problems)) => {
                 self.templates = Some(Refusal::new(Part::Templates, since(&self.templates), problems));

@@ -69,13 +69,11 @@ pub fn jones_web(table: &Table<'_>) -> JonesWeb {
 }
 
 fn auth(table: &Table<'_>) -> Option<WebAuth> {
-    let is_basic = match table.get("auth") {
-        Some(value) => value.choice(&[("basic", true), ("header", false)])?,
-        None => {
-            unused(table, &["users", "proxies", "header"], "`auth`");
-            return None;
-        }
+    let Some(value) = table.get("auth") else {
+        unused(table, &["users", "proxies", "header"], "`auth`");
+        return None;
     };
+    let is_basic = value.choice(&[("basic", true), ("header", false)])?;
     if is_basic {
         unused(table, &["proxies", "header"], "auth = \"header\"");
         let users = table.require("users", "\"/etc/rosterd/jones.users\"")?.path("\"/etc/rosterd/jones.users\"")?;

@@ -122,7 +122,7 @@ pub struct KeyReport {
     /// The hold in force.
     pub hold: Option<Hold>,
     /// Of a `[[lock]]`: its state, if that is known.
-    pub lock: Option<Option<LockReport>>,
+    pub lock: Option<LockReport>,
 }
 
 /// A `[[lock]]`.

@@ -13,6 +13,7 @@ use super::exposition::{Exposition, Family, Label, Read, flag, number, timestamp
 use super::files::{self, Files};
 use super::process;
 use super::tally::Tally;
+use crate::config::KeyFormat;
 use crate::decide::report::{Freshness, ProgramState, Report, RosterReport, RosterValue};
 use crate::decide::{Moment, Severity};
 use crate::report::context::Part;
@@ -153,10 +154,12 @@ impl Scrape {
             &family("key_held", "Whether a hold keeps the last known-good data."),
             keys.iter().map(|(name, it)| ([("key", &**name)], flag(it.hold.is_some()))),
         )?;
-        let locks = keys.iter().filter_map(|(name, it)| Some((words::key(name).1, it.lock.as_ref()?)));
+        let locks = keys.iter().filter(|(_, it)| it.config.format == KeyFormat::Lock);
         out.gauges(
             &family("lock_held", "Whether this agent holds the lock."),
-            locks.map(|(name, lock)| ([("lock", name)], flag(lock.as_ref().is_some_and(|lock| lock.is_held)))),
+            locks.map(|(name, it)| {
+                ([("lock", words::key(name).1)], flag(it.lock.as_ref().is_some_and(|lock| lock.is_held)))
+            }),
         )?;
         let counted = &self.counters.rosters;
         let changes = counted.iter().flat_map(|(name, it)| {

@@ -19,9 +19,8 @@ pub fn commands(subject: &Subject, report: &Report, context: &Context) -> Vec<St
             vec![url.map_or_else(|| rosterd("status"), |url| format!("rosterd ls --registry {} /", single_quoted(url)))]
         }
         Subject::Pause => vec![rosterd("resume")],
-        Subject::Key(name) => vec![on("explain", name)],
-        // It names `accept` where that is possible, beside what would be lost: to accept a loss is no routine.
-        Subject::Roster(name) => vec![on("explain", name)],
+        // For a roster it names `accept` where that is possible, beside what would be lost: to accept is no routine.
+        Subject::Key(name) | Subject::Roster(name) => vec![on("explain", name)],
         Subject::Template(name) => {
             let second = match report.templates.get(name) {
                 Some(it) if it.drift.is_some() => on("render", name),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{Clock, Context, Part, Refusal};
 use super::words::{self, field, held};
-use crate::config::{OnDrift, Reload};
+use crate::config::{KeyFormat, OnDrift, Reload};
 use crate::decide::report::{
     Freshness, HoldReport, IsolatedReport, KeyReport, LockReport, Reason, ReloadReport, ReloadState, Report, Retry,
     RosterReport, Stage, TemplateReport, plural,
@@ -294,12 +294,11 @@ pub fn key_conditions(report: &Report, key: &KeyReport, clock: &Clock) -> Vec<Co
     let (kind, plain) = words::key(name);
     let title = format!("{kind} {plain}");
     match &key.lock {
-        None => {}
-        Some(None) if !all.is_empty() => {}
-        Some(None) => {
-            all.push(Condition::blocking(Health::Warning, format!("{title}: its place in the line is not known yet")))
+        None if key.config.format != KeyFormat::Lock || !all.is_empty() => {}
+        None => {
+            all.push(Condition::blocking(Health::Warning, format!("{title}: its place in the line is not known yet")));
         }
-        Some(Some(lock)) => all.push(Condition::info(Health::Ok, format!("{title}: {}", lock_state(lock, clock)))),
+        Some(lock) => all.push(Condition::info(Health::Ok, format!("{title}: {}", lock_state(lock, clock)))),
     }
     all
 }

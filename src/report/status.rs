@@ -397,7 +397,7 @@ fn key(it: &KeyReport, clock: &Clock) -> KeyStatus {
         registry: config.registry.to_string(),
         path: config.subject.to_string(),
         node: it.mapping.as_ref().map(|mapping| mapping.path.to_string()),
-        lock: it.lock.as_ref().and_then(Option::as_ref).map(|lock| LockStatus {
+        lock: it.lock.as_ref().map(|lock| LockStatus {
             held: lock.is_held,
             since: clock.time(lock.since),
             position: lock.position,

@@ -436,10 +436,10 @@ pub fn free_port() -> u16 {
 fn claim() -> (Range<u16>, UnixListener) {
     // Each process begins elsewhere: what is left of an earlier one may still use its ports.
     let first = std::process::id() % 400;
-    let starts = (0..400).map(|number| 10_000 + u16::try_from((first + number) % 400).unwrap() * CLAIM);
+    let mut starts = (0..400).map(|number| 10_000 + u16::try_from((first + number) % 400).unwrap() * CLAIM);
     let claim = |start: u16| {
         let name = SocketAddr::from_abstract_name(format!("rosterd-test-ports-{start}")).unwrap();
         Some((start..start + CLAIM, UnixListener::bind_addr(&name).ok()?))
     };
-    starts.filter_map(claim).next().expect("no ports are left")
+    starts.find_map(claim).expect("no ports are left")
 }

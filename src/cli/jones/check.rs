@@ -47,7 +47,9 @@ pub async fn check(context: &mut Context, args: CheckArgs) -> Result<Exit, Fatal
     for service in &services {
         match context.store.check(service).await {
             Ok((found, notes)) => {
-                notes.iter().for_each(|note| say(note));
+                for note in &notes {
+                    say(note);
+                }
                 wrong.extend(found.into_iter().map(|finding| (service.clone(), finding)));
             }
             Err(fatal) if fatal.exit == Exit::Failed => {

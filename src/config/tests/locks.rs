@@ -30,6 +30,8 @@ fn invalid_locks_are_reported() {
         let said = told(&format!("{lines}\n"));
         assert!(said.contains(error), "{lines}: {said}");
     }
-    let said = told("[[registry]]\nname = \"d\"\nurl = \"dir:r\"\n[[lock]]\npath = \"/a\"\nregistry = \"d\"\n");
+    let text = "[[registry]]\nname = \"z\"\nurl = \"zk://zk1\"\n[[registry]]\nname = \"d\"\nurl = \"dir:r\"\n\
+                [[lock]]\npath = \"/a\"\nregistry = \"d\"\n";
+    let said = Home::new(&[("rosterd.toml", text)]).told();
     assert!(said.contains("a directory registry has no sessions, so no lock can be held in it"), "{said}");
 }

@@ -91,6 +91,6 @@ fn report_key(key: &Key) -> KeyReport {
         mapping: key.mapping().cloned(),
         freshness: key.freshness(),
         hold: key.hold().cloned(),
-        lock: key.lock().map(Lock::report),
+        lock: key.lock().and_then(Lock::report),
     }
 }

@@ -93,13 +93,11 @@ async fn read(
     path: NodePath,
     recursive: bool,
 ) -> Result<Option<Node>, Fatal> {
-    match timeout(limit, registry.read(path.clone(), recursive)).await {
-        Ok(read) => read.map_err(|setback| Fatal::new(Exit::Unreached, setback.to_string())),
-        Err(_) => {
-            let waited = humantime::format_duration(limit);
-            Err(Fatal::new(Exit::Unreached, format!("{path}: the registry did not answer within {waited}")))
-        }
-    }
+    let Ok(read) = timeout(limit, registry.read(path.clone(), recursive)).await else {
+        let waited = humantime::format_duration(limit);
+        return Err(Fatal::new(Exit::Unreached, format!("{path}: the registry did not answer within {waited}")));
+    };
+    read.map_err(|setback| Fatal::new(Exit::Unreached, setback.to_string()))
 }
 
 fn unreadable(tried: &str, path: &NodePath, why: &str) -> Fatal {

@@ -69,12 +69,12 @@ impl Access {
     pub async fn user(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Option<String>, Problem> {
         match &self.config.auth {
             None => Ok(None),
-            Some(WebAuth::Header { name, proxies }) => from_header(headers, name, proxies, peer).map(Some),
-            Some(WebAuth::Basic { users }) => self.from_password(headers, users).await.map(Some),
+            Some(WebAuth::Header { name, proxies }) => user_by_header(headers, name, proxies, peer).map(Some),
+            Some(WebAuth::Basic { users }) => self.user_by_password(headers, users).await.map(Some),
         }
     }
 
-    async fn from_password(&self, headers: &HeaderMap, file: &Path) -> Result<String, Problem> {
+    async fn user_by_password(&self, headers: &HeaderMap, file: &Path) -> Result<String, Problem> {
         let refused = |why: &str| {
             let basic = HeaderValue::from_static("Basic realm=\"rosterd jones\", charset=\"UTF-8\"");
             Problem::new(StatusCode::UNAUTHORIZED, why).header(header::WWW_AUTHENTICATE, basic)
@@ -91,7 +91,7 @@ impl Access {
         }
         let _permit = self.comparisons.acquire().await;
         let comparison = spawn_blocking(move || bcrypt::verify(password, &hash));
-        if !comparison.await.is_ok_and(|same| same.unwrap_or_default()) {
+        if !comparison.await.is_ok_and(Result::unwrap_or_default) {
             return Err(refused("there is no such user, or the password is wrong"));
         }
         let mut right = right();
@@ -128,7 +128,7 @@ fn is_granted(grants: Option<&Grants>, user: Option<&str>, service: &str) -> boo
 }
 
 /// The user that a proxy names.
-fn from_header(headers: &HeaderMap, name: &str, proxies: &[IpAddr], peer: IpAddr) -> Result<String, Problem> {
+fn user_by_header(headers: &HeaderMap, name: &str, proxies: &[IpAddr], peer: IpAddr) -> Result<String, Problem> {
     if !proxies.contains(&peer) {
         let why = format!("{peer} is not one of the `proxies` in [jones]: use the address of the proxy");
         return Err(Problem::new(StatusCode::FORBIDDEN, why));

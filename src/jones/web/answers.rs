@@ -38,7 +38,9 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
 pub fn tagged(etag: &str, value: &impl Serialize) -> Response<Body> {
     let mut response = json(StatusCode::OK, value);
     let tag = HeaderValue::try_from(format!("\"{etag}\""));
-    tag.into_iter().for_each(|tag| _ = response.headers_mut().insert(header::ETAG, tag));
+    if let Ok(tag) = tag {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
     response
 }
 

@@ -14,6 +14,7 @@
 //! A body is a form, as scripts of Jones send it, or JSON with the same fields. A client that does not ask for JSON gets
 //! a page.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use hyper::{Method, Response, StatusCode};
@@ -186,7 +187,7 @@ async fn export(web: &Rc<Web>, call: &Call) -> Result<Response<Body>, Problem> {
     for (service, tree) in reader.services().await? {
         match tree {
             Ok(_) => export_service(&mut out, &reader.tree(&service).await?),
-            Err(why) => out.push_str(&format!("  {}\n    ({why})\n", service.path())),
+            Err(why) => _ = writeln!(out, "  {}\n    ({why})", service.path()),
         }
     }
     Ok(text(StatusCode::OK, out))
@@ -204,9 +205,9 @@ fn export_service(out: &mut String, tree: &Tree) {
     nodes.insert(service.path(), None);
     let mut line = |path: &str, data: &[u8]| {
         let indent = "  ".repeat(path.matches('/').count().saturating_sub(1));
-        out.push_str(&format!("{indent}{path}\n"));
+        let _ = writeln!(out, "{indent}{path}");
         for line in String::from_utf8_lossy(data).lines() {
-            out.push_str(&format!("{indent}  {line}\n"));
+            let _ = writeln!(out, "{indent}  {line}");
         }
     };
     for (path, node) in nodes {

@@ -3,6 +3,8 @@
 //! Each function reads ZooKeeper and nothing else, and writes nothing. Values that a viewer must not see are hidden
 //! already.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::error::{Cause, Exit, Fatal};
@@ -534,10 +536,10 @@ fn texts(texts: Vec<&str>) -> Vec<String> {
 pub fn etag(tree: &Tree) -> String {
     let mut text = String::new();
     for (env, nodes) in &tree.envs {
-        text += &format!("{env} {:#x}\n", nodes.conf.stat.mzxid.0);
+        let _ = writeln!(text, "{env} {:#x}", nodes.conf.stat.mzxid.0);
     }
     let stat = tree.nodemaps.as_ref().ok().and_then(|node| node.stat);
-    text += &format!("{:#x}", stat.map_or(0, |stat| stat.mzxid.0));
+    let _ = write!(text, "{:#x}", stat.map_or(0, |stat| stat.mzxid.0));
     short(&text)
 }
 

@@ -49,7 +49,7 @@ impl Mask<'_> {
             }
             // What cannot be parsed may have such a key.
             Err(why) => {
-                *why = "it is not a JSON object, and hidden from viewers".to_owned();
+                "it is not a JSON object, and hidden from viewers".clone_into(why);
                 Vec::new().into()
             }
         };

@@ -19,7 +19,7 @@ pub struct Problem {
     pub detail: String,
     /// Further members.
     pub more: BTreeMap<&'static str, Box<RawValue>>,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
@@ -60,7 +60,7 @@ impl Problem {
     /// With a header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -72,7 +72,7 @@ impl Problem {
 
     /// An answer with the header of the problem.
     pub fn finish(self, mut response: Response<Body>) -> Response<Body> {
-        if let Some((name, value)) = self.header {
+        if let Some((name, value)) = self.header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         response

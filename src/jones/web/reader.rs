@@ -117,7 +117,9 @@ impl Reader<'_> {
     pub async fn history(&mut self, service: &Service) -> Result<BTreeMap<u64, Recorded>, Fatal> {
         let mut history = self.session.history(service).await?;
         if let Some(mask) = self.mask(service) {
-            history.values_mut().for_each(|recorded| mask.recorded(recorded));
+            for recorded in history.values_mut() {
+                mask.recorded(recorded);
+            }
         }
         Ok(history)
     }

@@ -144,7 +144,7 @@ fn roster_state(it: &RosterReport) -> &'static str {
 }
 
 fn key_state(it: &KeyReport) -> &'static str {
-    if let Some(Some(lock)) = &it.lock {
+    if let Some(lock) = &it.lock {
         return if lock.is_held { "held by this agent" } else { "not held by this agent" };
     }
     match (&it.hold, it.known) {

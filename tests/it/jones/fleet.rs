@@ -8,7 +8,7 @@ use crate::support::wait::holds;
 
 /// The first lines in `[registry]`, then what an agent makes of the host's view.
 const AGENT: &str = "[[template]]\nsrc = \"haproxy.cfg.tera\"\ndest = \"SITE/out/haproxy.cfg\"\n\
-                     check_cmd = \"haproxy -c -q -f {{ src }}\"\nreload_cmd = \"echo reload >> SITE/reloads\"\n";
+                     check_cmd = \"haproxy -c -q -f {{ src }}\"\nreload_cmd = \"echo reload >> SITE/reloads\"\nreload_interval = \"0s\"\n";
 
 const TEMPLATE: &str = "global\n    maxconn {{ settings.maxconn }}\n\ndefaults\n    mode http\n    timeout connect 1s\n    \
                         timeout client 1s\n    timeout server 1s\n\nfrontend f\n    bind 127.0.0.1:1\n    \

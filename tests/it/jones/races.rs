@@ -131,7 +131,7 @@ fn read_history(scene: &Scene, entries: &mut BTreeMap<u64, Value>) {
     let known: BTreeSet<u64> = entries.keys().copied().collect();
     let read = |client: Client| async move {
         let directory = "/rosterd/jones/s/history";
-        let mut found = Vec::new();
+        let mut found: Vec<(u64, Value)> = Vec::new();
         for name in client.list_children(directory).await.expect("list") {
             let revision: u64 = name.trim_start_matches("r-").parse().unwrap();
             if !known.contains(&revision)

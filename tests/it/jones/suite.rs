@@ -141,7 +141,7 @@ fn get_associations() {
     assert!(scene.ok(&["export", "testservice", "-"]).contains(&format!("\"127.0.0.1\": \"{CHILD}\"")));
     // Unlike Jones: the environment must exist.
     let stderr = scene.refused(&["associate", "testservice/none", "h2", "-y"], 1);
-    assert!(stderr.contains("testservice/none does not exist; create it first"), "{stderr}");
+    assert!(stderr.contains("there is no environment testservice/none; create it"), "{stderr}");
 }
 
 #[test]

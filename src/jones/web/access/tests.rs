@@ -8,11 +8,11 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use super::{Access, check};
 use crate::config::{Grants, JonesWeb, WebAuth};
 
-fn grants(rules: &[(&str, &[&str])]) -> Option<Grants> {
+fn grants(rules: &[(&str, &[&str])]) -> Grants {
     let rule = |(service, users): &(&str, &[&str])| {
         ((*service).to_owned(), users.iter().map(|user| (*user).to_owned()).collect())
     };
-    Some(rules.iter().map(rule).collect())
+    rules.iter().map(rule).collect()
 }
 
 fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
@@ -25,8 +25,8 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
 
 #[test]
 fn roles_are_by_service_and_user() {
-    let viewers = grants(&[("pycon", &["vera"]), ("web-*", &["*"])]);
-    let editors = grants(&[("pycon", &["ada"]), ("web-*", &["eve"])]);
+    let viewers = Some(grants(&[("pycon", &["vera"]), ("web-*", &["*"])]));
+    let editors = Some(grants(&[("pycon", &["ada"]), ("web-*", &["eve"])]));
     // viewers, editors, write, user, service: may view, may edit
     for (viewers, editors, write, user, service, wanted) in [
         (&None, &None, true, None, "pycon", (true, true)),

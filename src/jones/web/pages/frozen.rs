@@ -84,6 +84,8 @@ fn pins(html: &mut Html, frame: &Frame, of: &ServicePage) {
 fn hosts(html: &mut Html, service: &str, names: &[String]) {
     html.leaf("p", &[], &format!("Read by {}.", words::hosts(names.len())));
     html.element("ul", &[("class", "names")], |html| {
-        names.iter().for_each(|host| html.element("li", &[], |html| link(html, &links::host(service, host), host)));
+        for host in names {
+            html.element("li", &[], |html| link(html, &links::host(service, host), host));
+        }
     });
 }

@@ -69,7 +69,9 @@ pub fn checks(frame: &Frame, pages: &[CheckPage]) -> String {
                     });
                 }
             });
-            pages.iter().for_each(|page| notes(html, &page.notes));
+            for page in pages {
+                notes(html, &page.notes);
+            }
         });
     })
 }

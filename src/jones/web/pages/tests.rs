@@ -98,7 +98,11 @@ fn structure(page: &str) -> Vec<String> {
 
 #[test]
 fn hostile_names_and_values_change_no_markup() {
-    for ((page, plain), (_, hostile)) in pages("x", true).into_iter().zip(pages(HOSTILE, true)) {
+    for ((page, plain), (_, hostile)) in
+        pages(&HOSTILE.replace(['<', '>', '"', '\'', '&', '\u{202e}', '\u{61c}'], "x"), true)
+            .into_iter()
+            .zip(pages(HOSTILE, true))
+    {
         assert_eq!(structure(&hostile), structure(&plain), "{page}");
         assert!(!hostile.contains(['\u{202e}', '\u{61c}']), "{page} can change the direction of text");
         assert!(!hostile.contains("<img"), "{page}");
