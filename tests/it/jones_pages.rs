@@ -72,7 +72,7 @@ impl Pages {
     }
 
     /// A browser whose requests come from this user, as a proxy tells it.
-    fn browser(&self, user: &str) -> Browser {
+    fn browser(user: &str) -> Browser {
         let browser = Browser::start();
         browser.send_header("X-Forwarded-User", user);
         browser.show_as(WINDOW, false);

@@ -162,7 +162,7 @@ struct Observer {
 
 impl Observer {
     fn start(scene: &Scene) -> Self {
-        let (ends, seen): (Arc<AtomicBool>, Arc<Mutex<BTreeSet<Vec<usize>>>>) = Default::default();
+        let (ends, seen) = (Arc::new(AtomicBool::default()), Arc::new(Mutex::new(BTreeSet::new())));
         let files: Vec<PathBuf> = scene.sites.iter().map(|site| site.path("out/leader")).collect();
         let (end, all) = (Arc::clone(&ends), Arc::clone(&seen));
         let thread = thread::spawn(move || {

@@ -10,7 +10,7 @@ use super::{Scene, Site};
 fn blocks(page: &str, language: &str) -> Vec<String> {
     let fenced = page.split("```").skip(1).step_by(2);
     fenced
-        .filter_map(|block| Some(block.split_once('\n')?))
+        .filter_map(|block| block.split_once('\n'))
         .filter(|(of, _)| *of == language)
         .map(|(_, text)| text.to_owned())
         .collect()

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn an_edit_is_reviewed_and_published_by_clicks() {
     let pages = Pages::pycon(ROLES);
-    let browser = pages.browser("ada");
+    let browser = Pages::browser("ada");
     pages.open(&browser, "/");
     browser.click("pycon");
     browser.click("parent");
@@ -53,7 +53,7 @@ fn an_edit_is_reviewed_and_published_by_clicks() {
 #[test]
 fn a_conflict_keeps_the_text_and_goes_on_from_the_other_change() {
     let pages = Pages::pycon(ROLES);
-    let browser = pages.browser("ada");
+    let browser = Pages::browser("ada");
     pages.open(&browser, "/service/pycon/parent/");
     browser.fill("#text", "{\n  \"locale\": \"de\",\n  \"mine\": 1\n}\n");
     browser.click("Review…");
@@ -84,7 +84,7 @@ fn a_conflict_keeps_the_text_and_goes_on_from_the_other_change() {
 #[test]
 fn environments_and_hosts_are_changed_by_clicks() {
     let pages = Pages::pycon(ROLES);
-    let browser = pages.browser("ada");
+    let browser = Pages::browser("ada");
     pages.open(&browser, "/service/pycon/parent/");
     browser.fill("[name=child]", "child2");
     browser.click("Create…");
@@ -116,7 +116,7 @@ fn environments_and_hosts_are_changed_by_clicks() {
 fn a_rollback_is_published_by_clicks() {
     let pages = Pages::pycon(ROLES);
     pages.cli(&["set", "pycon/parent", "locale=\"xx\"", "-m", "a mistake"]);
-    let browser = pages.browser("ada");
+    let browser = Pages::browser("ada");
     pages.open(&browser, "/service/pycon/");
     browser.click("History");
     browser.shows("#revisions", "a mistake");

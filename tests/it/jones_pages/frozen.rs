@@ -31,7 +31,7 @@ impl Pages {
 #[test]
 fn a_canary_is_made_promoted_and_aborted_by_clicks() {
     let pages = Pages::pycon(ROLES);
-    let browser = pages.browser("ada");
+    let browser = Pages::browser("ada");
     make_canary(&pages, &browser);
     browser.click("Abort…");
     browser.shows("#change", "Abort the canary canary");
@@ -52,7 +52,7 @@ fn a_canary_is_made_promoted_and_aborted_by_clicks() {
 #[test]
 fn a_host_is_pinned_and_unpinned_by_clicks() {
     let pages = Pages::pycon(ROLES);
-    let browser = pages.browser("ada");
+    let browser = Pages::browser("ada");
     pages.open(&browser, "/frozen/pycon");
     browser.fill("[name=hosts]", "h1, h2");
     browser.fill("[name=revision]", "r3");

@@ -15,7 +15,7 @@ fn hostile_names_and_values_are_text() {
     pages.cli(&["create", "pycon/<b>env"]);
     pages.site.file("conf.json", &conf.to_string());
     pages.cli(&["apply", "pycon/<b>env", "conf.json", "-m", IMAGE]);
-    let browser = pages.browser(IMAGE);
+    let browser = Pages::browser(IMAGE);
     for (path, selector, text) in [
         ("/", "#services", "pycon"),
         ("/check", "#problems", "/services/<svg onload=window.hacked=1>"),
@@ -64,7 +64,7 @@ fn who_may_only_read_sees_no_controls_and_no_masked_values() {
         "/frozen/pycon",
         "/review/pycon",
     ];
-    let viewer = pages.browser("eve");
+    let viewer = Pages::browser("eve");
     for path in all {
         pages.open(&viewer, path);
         viewer.shows("h1", "");
@@ -74,7 +74,7 @@ fn who_may_only_read_sees_no_controls_and_no_masked_values() {
     viewer.shows("#view", "db_password");
     viewer.shows("footer", "Signed in as eve. You may only read this service.");
     assert_eq!(viewer.console(), [""; 0]);
-    let editor = pages.browser("ada");
+    let editor = Pages::browser("ada");
     pages.open(&editor, "/service/pycon/");
     editor.shows("#view", "hunter2");
 }
@@ -82,7 +82,7 @@ fn who_may_only_read_sees_no_controls_and_no_masked_values() {
 #[test]
 fn a_server_that_only_reads_shows_no_controls() {
     let pages = Pages::pycon("");
-    let browser = pages.browser("ada");
+    let browser = Pages::browser("ada");
     for path in ["/service/pycon/", "/service/pycon/association/h1", "/history/pycon/r1", "/frozen/pycon"] {
         pages.open(&browser, path);
         browser.shows("footer", "You may only read this service.");

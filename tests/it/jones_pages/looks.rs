@@ -64,7 +64,7 @@ fn shop() -> Pages {
 #[test]
 fn every_page_is_accessible_in_light_in_dark_and_on_a_phone() {
     let pages = shop();
-    let browser = pages.browser("ada");
+    let browser = Pages::browser("ada");
     let at = |path: &str| pages.open(&browser, path);
     at("/");
     browser.shows("#services", "checkout");

@@ -1,5 +1,7 @@
 //! What kazoo's other recipes write, read as rosters and keys.
 
+use std::fmt::Write as _;
+
 use super::*;
 
 /// Writes with each recipe, tells, and waits until its input ends. The first lock is held, the second waits for it.
@@ -43,13 +45,13 @@ fn rosters_and_keys_read_what_kazoo_writes() {
     for (name, payload) in
         [("lock", "lock"), ("shared", "lock"), ("election", "lock"), ("party", "party"), ("shallow", "shallow_party")]
     {
-        config += &format!("[[roster]]\npath = \"/{name}\"\npayload = \"{payload}\"\n");
+        let _ = writeln!(config, "[[roster]]\npath = \"/{name}\"\npayload = \"{payload}\"");
     }
     config += "[[roster]]\npath = \"/barriers\"\nwhere = 'name == \"migration\"'\nmin = 0\n\
                payload = { format = \"hostport\", every_child = true }\n";
     config += "[[key]]\npath = \"/counter\"\nformat = \"json\"\n[[key]]\npath = \"/fraction\"\nformat = \"json\"\n";
     for name in ["all", "closed"] {
-        config += &format!("[[template]]\nsrc = \"{name}.tera\"\ndest = \"out/{name}\"\n");
+        let _ = writeln!(config, "[[template]]\nsrc = \"{name}.tera\"\ndest = \"out/{name}\"");
     }
     let site = Site::new(&config);
     site.file("templates/all.tera", ALL);

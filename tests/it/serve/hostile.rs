@@ -139,7 +139,7 @@ async fn attack(kind: Kind, stream: TcpStream) -> Option<u16> {
         let is_answered = input.read_exact(&mut first).await.is_ok();
         // A client that reads nothing more learns from its next request that the connection is closed.
         if is_answered && matches!(kind, Kind::Unread) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         let _ = tokio::io::copy(&mut input, &mut tokio::io::sink()).await;
     };

@@ -31,7 +31,8 @@ fn edit_over_http(server: &Serving, number: usize, end: Instant, written: &Mutex
         let mut conf: Map<String, Value> = shown["config"].as_object().unwrap().clone();
         value += 1;
         conf.insert(key.clone(), value.into());
-        let data: String = Value::Object(conf).to_string().bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let data = Value::Object(conf).to_string();
+        let data = percent_encoding::utf8_percent_encode(&data, percent_encoding::NON_ALPHANUMERIC);
         let body = format!("data={data}&version={}", shown["version"]);
         let answer = server.ask("PUT", &path, FORM, &body);
         match answer.status {
