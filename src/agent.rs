@@ -67,7 +67,8 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// are ended, which takes at most 2 s. Together this stays below the documented 5 s.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// How long a stop waits until the files are written without the locks, and then until the locks are released.
+/// How long a stop or a load waits until the files are written without the locks that are given up, and a stop then until
+/// the locks are released.
 const LOCK_GRACE: Duration = Duration::from_millis(500);
 
 /// How often the saved rosters are compacted. After a kill, their saved ages are off by at most this much.
@@ -160,7 +161,7 @@ pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Re
             Next::Stop(signal) => agent.stop(signal, agent.setup.config.agent.on_stop == OnStop::Keep),
             Next::HandOver => agent.hand_over(),
         }
-        agent.stop_program();
+        agent.give_up_locks();
         if let Some(code) = agent.supervisor.exit_code() {
             break code;
         }
@@ -204,7 +205,7 @@ struct Agent {
     registrar: Registrar,
     locks: Locks,
     service_manager: ServiceManager,
-    /// Until when a stop waits for files that are written without the locks.
+    /// Until when locks that are given up wait for files that are written without them.
     unlocked_by: Option<Instant>,
     /// The services are stopped, and the program was asked to end.
     is_stopping: bool,
@@ -261,7 +262,7 @@ impl Agent {
 
     async fn next(&mut self, signals: &mut Signals) -> Next {
         let Signals { hup, term, int, usr2 } = signals;
-        let unlocked_by = self.unlocked_by.filter(|_| !self.is_stopping);
+        let unlocked_by = self.unlocked_by;
         let unlocked = async move {
             match unlocked_by {
                 Some(by) => tokio::time::sleep_until(by.into()).await,
@@ -297,11 +298,16 @@ impl Agent {
     /// Follows the registries of a plan and of the services.
     fn follow(&mut self, plan: &Plan) {
         let config = &self.setup.config;
-        self.driver.registries.follow(&config.registries, plan, &Registrar::registries(config));
+        let mut with_sessions = Registrar::registries(config);
+        with_sessions.extend(self.locks.registries(config));
+        self.driver.registries.follow(&config.registries, plan, &with_sessions);
         let registries = &self.driver.registries;
         self.registrar.configure(config, |name| registries.link(name));
         self.jones_recorder.configure(config, &self.setup.host.name);
         let inputs = self.locks.configure(config, |name| registries.link(name));
+        if !inputs.is_empty() {
+            self.unlocked_by = Some(Instant::now() + LOCK_GRACE);
+        }
         for input in inputs {
             self.step_driver(input);
         }
@@ -323,12 +329,19 @@ impl Agent {
         self.step_all(inputs);
     }
 
-    /// Stops the program once the services are stopped.
-    fn stop_program(&mut self) {
+    /// Once files are written without the locks that are given up: releases those that are no longer configured, when the
+    /// program has ended, too. Stops the program once the services are stopped.
+    fn give_up_locks(&mut self) {
         let mut templates = self.driver.engine.templates().values();
         let is_writing = self.driver.engine.is_publishing() || templates.any(Template::is_queued);
-        let is_unlocked = self.unlocked_by.is_none_or(|by| !is_writing || Instant::now() >= by);
-        if self.registrar.is_stopped() && is_unlocked && !self.is_stopping {
+        if self.unlocked_by.is_some_and(|by| is_writing && Instant::now() < by) {
+            return;
+        }
+        self.unlocked_by = None;
+        if !self.supervisor.is_ending() {
+            self.locks.release_left();
+        }
+        if self.registrar.is_stopped() && !self.is_stopping {
             self.is_stopping = true;
             self.supervisor.stop();
         }

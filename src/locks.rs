@@ -1,7 +1,8 @@
 //! The locks of this agent. A task for each contends for it in the session of its registry.
 //!
-//! A lock counts as held for two thirds of the session timeout after the last message that a server has answered. Servers
-//! keep the session, and so the lock, at least until the whole timeout is over, so that this agent knows first.
+//! A lock counts as held for two thirds of the session timeout after the last `sync` that was answered. The leader of the
+//! ensemble keeps the session, and so the lock, for longer than that, so that this agent knows first. A follower alone,
+//! which answers everything else, may be cut off from the leader.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,8 +25,8 @@ use contending::Contending;
 
 mod contending;
 
-/// While a lock is not held only because no server has answered in time, this part of the session timeout passes until the
-/// next look.
+/// While a lock is not held only because the ensemble has not answered in time, this part of the session timeout passes
+/// until the next look.
 const LOOKS: u32 = 24;
 
 /// What a task knows of its lock.
@@ -54,8 +55,8 @@ pub struct Locks {
     generations: u64,
     /// No lock is held any more.
     is_stopping: bool,
-    /// The tasks of locks that are no longer configured, which release them.
-    releasing: Vec<JoinHandle<()>>,
+    /// The locks that are no longer configured, until they are released.
+    leaving: Vec<Entry>,
     sender: mpsc::UnboundedSender<LockEvent>,
     events: mpsc::UnboundedReceiver<LockEvent>,
 }
@@ -70,6 +71,8 @@ struct Entry {
     /// What the engine knows.
     told: Option<LockStanding>,
     release: CancellationToken,
+    /// The task has ended.
+    over: CancellationToken,
     task: JoinHandle<()>,
 }
 
@@ -95,32 +98,41 @@ impl Entry {
         registry: &Arc<RegistryConfig>,
         link: Link,
         generation: u64,
+        earlier: Vec<CancellationToken>,
         sender: mpsc::UnboundedSender<LockEvent>,
     ) -> Self {
-        let release = CancellationToken::new();
+        let (release, over) = (CancellationToken::new(), CancellationToken::new());
         let name = Arc::clone(&config.name);
         // The agent may be gone.
         let report = move |state| _ = sender.send(LockEvent::State(Arc::clone(&name), generation, state));
         let contending = Contending::new(Arc::clone(config), registry, link, report);
-        let task = tokio::spawn(contending.run(release.clone()));
+        let (asked, guard) = (release.clone(), over.clone().drop_guard());
+        let task = tokio::spawn(async move {
+            let _guard = guard;
+            // In one session, there is one contender for a lock at a time.
+            for over in earlier {
+                over.cancelled().await;
+            }
+            contending.run(asked).await;
+        });
         let (config, registry) = (Arc::clone(config), Arc::clone(registry));
-        Self { config, registry, generation, state: None, told: None, release, task }
+        Self { config, registry, generation, state: None, told: None, release, over, task }
     }
 
-    /// What the engine is to know, if that is not what it knows.
-    fn update(&mut self, now: Instant, is_stopping: bool) -> Option<Input> {
+    /// What the engine is to know, if that is not what it knows. With `given_up`, the lock is not held, for this reason.
+    fn update(&mut self, now: Instant, given_up: Option<&str>) -> Option<Input> {
         let state = self.state.as_ref()?;
         // Until it is in the line for the first time, nothing is known.
         if self.told.is_none() && state.node.is_none() {
             return None;
         }
-        let is_held = !is_stopping && state.lapses_at().is_some_and(|lapses| now < lapses);
+        let is_held = given_up.is_none() && state.lapses_at().is_some_and(|lapses| now < lapses);
         let standing = LockStanding { is_held, node: state.node.clone(), identifier: self.identifier() };
         if self.told.as_ref() == Some(&standing) {
             return None;
         }
         let told = self.told.replace(standing.clone());
-        self.emit(told.as_ref(), is_stopping);
+        self.emit(told.as_ref(), given_up);
         Some(Input::Lock(Arc::clone(&self.config.name), standing))
     }
 
@@ -129,17 +141,20 @@ impl Entry {
     }
 
     /// Emits what changed since `before`.
-    fn emit(&self, before: Option<&LockStanding>, is_stopping: bool) {
+    fn emit(&self, before: Option<&LockStanding>, given_up: Option<&str>) {
         let (Some(state), Some(now)) = (&self.state, &self.told) else { return };
         let (lock, path) = (Arc::clone(&self.config.name), self.config.path.to_string());
         match (before.is_some_and(|before| before.is_held), &state.standing) {
             (false, _) if now.is_held => emit(Event::LockAcquired { lock, path }),
             (true, standing) if !now.is_held => {
-                let reason = match standing {
-                    _ if is_stopping => "the agent is stopping".to_owned(),
-                    Standing::Lost(Loss::SessionExpired) => "the session expired".to_owned(),
-                    Standing::Lost(Loss::NodeDeleted) => "another client deleted its node".to_owned(),
-                    _ => format!("no server has answered for {:?}, and the session may end", state.timeout() / 3 * 2),
+                let reason = match (given_up, standing) {
+                    (Some(reason), _) => reason.to_owned(),
+                    (None, Standing::Lost(Loss::SessionExpired)) => "the session expired".to_owned(),
+                    (None, Standing::Lost(Loss::NodeDeleted)) => "another client deleted its node".to_owned(),
+                    _ => format!(
+                        "the ensemble has not answered for {:?}, and the session may end",
+                        state.timeout() / 3 * 2
+                    ),
                 };
                 emit(Event::LockLost { lock, path, reason });
             }
@@ -157,21 +172,23 @@ impl Locks {
     /// No locks yet.
     pub fn new() -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        Self { entries: BTreeMap::new(), generations: 0, is_stopping: false, releasing: Vec::new(), sender, events }
+        Self { entries: BTreeMap::new(), generations: 0, is_stopping: false, leaving: Vec::new(), sender, events }
     }
 
     /// Uses another configuration. `link` gives the session of a registry that is followed. Returns what the engine is to
-    /// know.
+    /// know. Locks that are no longer configured are not held any more, and [`release_left`](Self::release_left) releases
+    /// them.
     pub fn configure(&mut self, config: &Config, link: impl Fn(&str) -> Option<Link>) -> Vec<Input> {
-        self.releasing.retain(|task| !task.is_finished());
+        self.leaving.retain(|entry| !entry.task.is_finished());
+        let now = Instant::now();
         let mut inputs = Vec::new();
         let kept = |entry: &Entry| config.locks.contains(&entry.config) && config.registries.contains(&entry.registry);
-        for (name, entry) in self.entries.extract_if(.., |_, entry| !kept(entry)) {
-            entry.release.cancel();
-            self.releasing.push(entry.task);
-            if let Some(told) = entry.told {
+        for (name, mut entry) in self.entries.extract_if(.., |_, entry| !kept(entry)) {
+            entry.update(now, Some("it is not configured any more, or in another way"));
+            if let Some(told) = entry.told.take() {
                 inputs.push(Input::Lock(name, LockStanding { is_held: false, node: None, ..told }));
             }
+            self.leaving.push(entry);
         }
         for lock in &config.locks {
             let registry = config.registries.iter().find(|registry| registry.name == lock.registry);
@@ -179,7 +196,9 @@ impl Locks {
                 (self.entries.contains_key(&lock.name), registry, link(&lock.registry))
             {
                 self.generations += 1;
-                let entry = Entry::new(lock, registry, link, self.generations, self.sender.clone());
+                let is_earlier = |it: &&Entry| (&it.config.registry, &it.config.path) == (&lock.registry, &lock.path);
+                let earlier = self.leaving.iter().filter(is_earlier).map(|it| it.over.clone()).collect();
+                let entry = Entry::new(lock, registry, link, self.generations, earlier, self.sender.clone());
                 self.entries.insert(Arc::clone(&lock.name), entry);
             }
         }
@@ -221,8 +240,8 @@ impl Locks {
     /// What the engine is to know by now. Before every other step of the engine: the process may have been stopped for
     /// longer than the session lives.
     pub fn update(&mut self) -> Vec<Input> {
-        let (now, is_stopping) = (Instant::now(), self.is_stopping);
-        self.entries.values_mut().filter_map(|entry| entry.update(now, is_stopping)).collect()
+        let (now, given_up) = (Instant::now(), self.is_stopping.then_some("the agent is stopping"));
+        self.entries.values_mut().filter_map(|entry| entry.update(now, given_up)).collect()
     }
 
     /// Holds nothing any more. The locks are released by [`release`](Self::release), so that files can be written before.
@@ -231,15 +250,25 @@ impl Locks {
         self.update()
     }
 
+    /// The names of the registries with the same configuration as before in which this agent contends. A lock that is to be
+    /// released needs the session until then.
+    pub fn registries(&self, config: &Config) -> impl Iterator<Item = Arc<str>> {
+        let entries = self.entries.values().chain(&self.leaving).filter(|entry| !entry.task.is_finished());
+        entries.map(|entry| &entry.registry).filter(|it| config.registries.contains(it)).map(|it| Arc::clone(&it.name))
+    }
+
+    /// Releases the locks that are no longer configured.
+    pub fn release_left(&self) {
+        self.leaving.iter().for_each(|entry| entry.release.cancel());
+    }
+
     /// Releases every lock, and waits until that is done.
     pub async fn release(&mut self) {
-        for entry in std::mem::take(&mut self.entries).into_values() {
-            entry.release.cancel();
-            self.releasing.push(entry.task);
-        }
-        for task in self.releasing.drain(..) {
+        self.leaving.extend(std::mem::take(&mut self.entries).into_values());
+        self.release_left();
+        for entry in self.leaving.drain(..) {
             // A task that failed has released nothing, and the end of the session does.
-            let _ = task.await;
+            let _ = entry.task.await;
         }
     }
 }

@@ -171,7 +171,9 @@ pub struct SessionId {
     pub zxid: Zxid,
     /// When a server was last heard.
     pub last_heard: Instant,
-    /// When the last message was sent that a server has answered. The servers have heard of the session since.
+    /// When the last `sync` was sent that was answered, or the request that opened the connection. The leader of the
+    /// ensemble has read what this server sent it until then. A server reports the sessions it hears of to the leader twice
+    /// in each tick (`tickTime`).
     pub confirmed: Instant,
 }
 

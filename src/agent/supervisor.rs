@@ -183,6 +183,11 @@ impl Supervisor {
         self.step(ProgramInput::Stopping);
     }
 
+    /// Whether the program was asked to end, and has not ended yet.
+    pub fn is_ending(&self) -> bool {
+        matches!(self.program.state(), State::Stopping { .. })
+    }
+
     /// The exit code, once the agent must exit.
     pub fn exit_code(&self) -> Option<u8> {
         match self.program.state() {

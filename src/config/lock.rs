@@ -1,5 +1,6 @@
 //! `[[lock]]`: a lock of kazoo that the agent contends for while it runs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -70,9 +71,9 @@ pub fn locks(
     registries: &Registries,
     others: &Names,
 ) -> Vec<Arc<LockConfig>> {
-    let mut names = Names::default();
+    let (mut names, mut places) = (Names::default(), BTreeSet::new());
     let tables = tops.iter().filter_map(|top| top.get("lock")).flat_map(|value| value.tables(&[&LOCK]));
-    tables.filter_map(|table| lock(&table, fill, registries, others, &mut names)).map(Arc::new).collect()
+    tables.filter_map(|table| lock(&table, fill, registries, others, &mut names, &mut places)).map(Arc::new).collect()
 }
 
 fn lock(
@@ -81,6 +82,7 @@ fn lock(
     registries: &Registries,
     others: &Names,
     names: &mut Names,
+    places: &mut BTreeSet<(Arc<str>, NodePath)>,
 ) -> Option<LockConfig> {
     let path = table.require("path", PATH_EXAMPLE).and_then(|value| {
         let text = value.filled(fill, PATH_EXAMPLE)?;
@@ -115,6 +117,11 @@ fn lock(
             Some(value) => value.reject(wrong),
             None => table.report.error(table.problem(wrong)),
         }
+    }
+    if !places.insert((Arc::clone(&registry), path.clone())) {
+        let wrong =
+            ValueError::new("another [[lock]] has this path", "remove one of them: an agent contends once for a lock");
+        table.report.error(table.problem(wrong));
     }
     names.add(&name, "lock", written.as_ref(), table);
     Some(LockConfig { name: name.into(), registry, path, identifier: identifier.map(Into::into) })

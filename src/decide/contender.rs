@@ -7,8 +7,9 @@
 //! - When the outcome of a create is not known, it looks for its node after a `sync`. Another server may not have the node
 //!   yet, and a second one would stay in the line.
 //! - It watches its own node while it holds the lock, and reads the line again after each reconnect.
-//! - Each session has a prefix of its own, so that a node of an expired session, which the server has not deleted yet,
-//!   counts as another contender.
+//! - The names of its nodes start with the session and the identifier. So a node of an expired session, which the server
+//!   has not deleted yet, counts as another contender, and a process that resumes the session of an earlier one finds the
+//!   node of that one, which lives as long as the session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use crate::model::contenders::{self, EXCLUSIVE};
 
 #[cfg(test)]
 mod tests;
+
+/// How many digits of a name stand for the session.
+const SESSION: usize = 16;
 
 /// A request. Names are those of children of the lock's node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +143,7 @@ enum Place {
 pub struct Contender {
     session: Option<i64>,
     is_connected: bool,
-    /// What the names of its nodes in this session start with.
+    /// What the names of its nodes in this session start with. Those of another identifier differ after [`SESSION`] digits.
     prefix: String,
     phase: Phase,
     standing: Standing,
@@ -172,6 +176,11 @@ impl Default for Contender {
 }
 
 impl Contender {
+    /// A contender whose first session may be that of an earlier process, with a node.
+    pub fn resuming() -> Self {
+        Self { phase: Phase::Unknown, ..Self::default() }
+    }
+
     /// Where it stands.
     pub fn standing(&self) -> &Standing {
         &self.standing
@@ -190,13 +199,16 @@ impl Contender {
         self.retry_at.filter(|_| self.is_connected)
     }
 
-    /// A session is connected. `hex` is 32 random hexadecimal digits, which are used if the session is a new one.
-    pub fn connected(&mut self, now: Moment, session: i64, hex: &str) -> Vec<LockEffect> {
+    /// A session is connected. `digits` are 16 hexadecimal digits that stand for the identifier. In one session, there is
+    /// one contender for a lock at a time.
+    pub fn connected(&mut self, now: Moment, session: i64, digits: &str) -> Vec<LockEffect> {
         let mut effects = Vec::new();
-        if self.session != Some(session) {
+        if self.session.is_some_and(|known| known != session) {
             effects = self.expired();
+        }
+        if self.session.is_none() {
             self.session = Some(session);
-            self.prefix = format!("{hex}{EXCLUSIVE}");
+            self.prefix = format!("{session:016x}{digits}{EXCLUSIVE}");
         }
         (self.is_connected, self.failures, self.retry_at) = (true, 0, None);
         self.next(now, effects)
@@ -293,9 +305,11 @@ impl Contender {
 
     fn listed(&mut self, names: &[String], effects: &mut Vec<LockEffect>) {
         let line = contenders::in_order(names.iter().map(String::as_str));
-        let mut own = line.iter().filter(|one| one.name.starts_with(&self.prefix));
-        let Some(node) = own.next() else { return self.node_gone(Loss::NodeDeleted, effects) };
-        self.extra = own.map(|one| one.name.to_owned()).collect();
+        let Some(session) = self.prefix.get(..SESSION) else { return };
+        let of_session = line.iter().filter(|one| one.name.starts_with(session) && !one.is_shared);
+        let own = of_session.clone().find(|one| one.name.starts_with(&self.prefix));
+        self.extra = of_session.filter(|one| Some(*one) != own).map(|one| one.name.to_owned()).collect();
+        let Some(node) = own else { return self.node_gone(Loss::NodeDeleted, effects) };
         let ahead = line.iter().take_while(|one| one.number < node.number).count();
         let place = match (line.first(), ahead.checked_sub(1).and_then(|next| line.get(next))) {
             // A lock that is held is not lost to a node that somebody made with a lower number.

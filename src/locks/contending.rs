@@ -19,6 +19,9 @@ use crate::zk::Connection;
 
 use super::LockState;
 
+/// While a lock is held, a `sync` is sent each time that this part of the session timeout has passed.
+const SYNCS: u32 = 4;
+
 /// Contends for one lock.
 pub struct Contending<R> {
     lock: Arc<LockConfig>,
@@ -32,6 +35,10 @@ pub struct Contending<R> {
     watched: Arc<OwnNodes>,
     /// The request that has no reply yet.
     request: Option<BoxFuture<'static, Option<Reply>>>,
+    /// The `sync` that has no reply yet.
+    sync: Option<BoxFuture<'static, ()>>,
+    /// When the last one was sent.
+    synced: Option<Instant>,
     started: Instant,
     report: R,
 }
@@ -48,11 +55,13 @@ impl<R: Fn(LockState) + Send> Contending<R> {
             },
             lock,
             link,
-            contender: Contender::default(),
+            contender: Contender::resuming(),
             connection: None,
             is_connected: false,
             watched: Arc::default(),
             request: None,
+            sync: None,
+            synced: None,
             started: Instant::now(),
             report,
         }
@@ -68,6 +77,19 @@ impl<R: Fn(LockState) + Send> Contending<R> {
             let sleep = async move {
                 match wake {
                     Some(wake) => tokio::time::sleep_until(wake).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let sync_at = self.sync_at();
+            let due = async move {
+                match sync_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let synced = async {
+                match &mut self.sync {
+                    Some(sync) => sync.await,
                     None => std::future::pending().await,
                 }
             };
@@ -90,14 +112,24 @@ impl<R: Fn(LockState) + Send> Contending<R> {
                 }
                 _ = self.watched.changed() => self.contender.changed(self.now()),
                 () = sleep => self.contender.tick(self.now()),
+                () = due => {
+                    self.send_sync();
+                    Vec::new()
+                }
+                () = synced => {
+                    self.sync = None;
+                    // The lock counts as held for longer now.
+                    self.tell(self.contender.standing().clone());
+                    Vec::new()
+                }
                 () = release.cancelled(), if !is_releasing => {
                     is_releasing = true;
                     self.contender.release(self.now())
                 }
             };
             self.perform(effects);
-            // Without a connection, the end of the session releases it.
-            if is_releasing && (!self.is_connected || *self.contender.standing() == Standing::Released) {
+            // Without a connection, the node is still there, and the session may be resumed.
+            if is_releasing && *self.contender.standing() == Standing::Released {
                 return;
             }
         }
@@ -111,11 +143,11 @@ impl<R: Fn(LockState) + Send> Contending<R> {
         let connection = self.link.connection.borrow_and_update().clone();
         let mut effects =
             if std::mem::take(&mut self.is_connected) { self.contender.disconnected() } else { Vec::new() };
-        self.request = None;
+        (self.request, self.sync, self.synced) = (None, None, None);
         if let Some(connection) = connection {
             let session = connection.session().id;
             (self.connection, self.is_connected) = (Some(connection), true);
-            effects.extend(self.contender.connected(self.now(), session, &format!("{:032x}", fastrand::u128(..))));
+            effects.extend(self.contender.connected(self.now(), session, &self.node.digits()));
         }
         effects
     }
@@ -135,13 +167,31 @@ impl<R: Fn(LockState) + Send> Contending<R> {
                             Some(Box::pin(async move { node.send(&connection, &watched, &request).await.ok() }));
                     }
                 }
-                LockEffect::Changed(standing) => {
-                    let (node, connection) = (self.contender.node().map(Arc::from), self.connection.clone());
-                    (self.report)(LockState { standing, node, connection });
-                }
+                LockEffect::Changed(standing) => self.tell(standing),
                 LockEffect::Failed(reason, pause) => self.failed(reason, pause),
             }
         }
+    }
+
+    /// When a `sync` is to be sent, to learn that the leader of the ensemble still hears of the session.
+    fn sync_at(&self) -> Option<Instant> {
+        let is_due = self.is_connected && self.sync.is_none() && *self.contender.standing() == Standing::Held;
+        let timeout = self.connection.as_ref().filter(|_| is_due)?.session().timeout;
+        Some(self.synced.map_or(self.started, |synced| synced + timeout / SYNCS))
+    }
+
+    fn send_sync(&mut self) {
+        if let Some(connection) = self.connection.clone() {
+            let path = self.lock.path.clone();
+            self.synced = Some(Instant::now());
+            // A connection that is lost is reported in another way.
+            self.sync = Some(Box::pin(async move { _ = connection.sync(path.as_str()).await }));
+        }
+    }
+
+    fn tell(&self, standing: Standing) {
+        let (node, connection) = (self.contender.node().map(Arc::from), self.connection.clone());
+        (self.report)(LockState { standing, node, connection });
     }
 
     fn failed(&self, reason: String, pause: Duration) {

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 
 use crate::decide::contender::{Reply, Request};
 use crate::model::contenders::{Contender, in_order};
+use crate::model::digest::digest_bytes;
 use crate::model::node_path::NodePath;
 use crate::model::registration::{NodeId, NodeName};
 use crate::zk::{Acl, Connection, ConnectionLost, CreateMode, NewNode, ServerError};
@@ -30,6 +31,11 @@ pub struct LockNode {
 }
 
 impl LockNode {
+    /// 16 hexadecimal digits that stand for the identifier in the names of this host's contenders.
+    pub fn digits(&self) -> String {
+        format!("{:016x}", digest_bytes(self.identifier.as_bytes()))
+    }
+
     /// Sends a request of a contender. Changes of a watched node are recorded in `watched`.
     ///
     /// # Errors
@@ -54,8 +60,8 @@ impl LockNode {
                 connection.create_sequential(node).await?.value.map(Reply::Created)
             }
             Request::List { synced } => {
-                if *synced {
-                    connection.sync(path).await?;
+                if *synced && let Err(error) = connection.sync(path).await?.value {
+                    return Ok(Reply::Failed(format!("sync: {error}")));
                 }
                 connection.children(path, false).await?.value.map(|(names, _)| Reply::Listed(names))
             }

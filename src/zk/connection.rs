@@ -98,7 +98,6 @@ impl Connection {
                 on_event,
                 shared: Arc::clone(&shared),
                 pending: VecDeque::new(),
-                pings: VecDeque::new(),
             },
             frames: transport.frames,
             outgoing: Outgoing { writer, bytes: Vec::new(), is_unflushed: false, last_sent: Instant::now() },
@@ -279,7 +278,6 @@ impl Task {
         if now >= self.outgoing.last_sent + ping_interval {
             self.outgoing.bytes.extend_from_slice(&Encoder::request(XID_PING, OP_PING).frame());
             self.outgoing.last_sent = now;
-            self.incoming.pings.push_back(now);
         }
         Ok(())
     }

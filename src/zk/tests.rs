@@ -295,15 +295,17 @@ async fn a_request_without_a_reply_ends_the_connection_even_if_pings_are_answere
 }
 
 #[tokio::test]
-async fn events_do_not_confirm_that_the_server_hears_of_the_session() {
+async fn only_a_sync_confirms_that_the_leader_hears_of_the_session() {
     let server = server(|mut peer| async move {
         peer.grant_session(4000).await;
+        let (xid, ..) = peer.request().await;
+        peer.send(reply(xid, 0, -101)).await;
         let (xid, ..) = peer.request().await;
         for _ in 0..10 {
             peer.send(event(1, "/a")).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        peer.send(reply(xid, 0, -101)).await;
+        peer.send(reply(xid, 0, 0)).await;
         while !peer.receive().await.is_empty() {}
     })
     .await;
@@ -312,7 +314,9 @@ async fn events_do_not_confirm_that_the_server_hears_of_the_session() {
     let connection = connect(&server, &REQUEST, on_event).await.unwrap();
     let before = connection.session();
     assert!(before.confirmed <= before.last_heard);
-    let (reply, sent) = tokio::join!(connection.exists("/x", false), async {
+    assert_eq!(connection.exists("/x", false).await.unwrap().value, Ok(None));
+    assert_eq!(connection.session().confirmed, before.confirmed, "a follower alone may have answered");
+    let (reply, sent) = tokio::join!(connection.sync("/x"), async {
         let sent = Instant::now();
         for _ in 0..10 {
             events.recv().await.unwrap();

@@ -233,6 +233,44 @@ fn an_agent_that_was_killed_loses_the_lock_after_the_session_timeout() {
 }
 
 #[test]
+fn an_agent_that_resumes_its_session_has_one_node_in_the_line() {
+    let scene = Scene::new(2);
+    let config = |at: usize| {
+        let service = "\n[[service]]\nname = \"app\"\npath = \"/services/app\"\nport = 1\ncheck = { cmd = \"true\" }\n";
+        scene.config(at, &format!("{service}host = \"h{at}\"\n"))
+    };
+    (0..2).for_each(|at| scene.sites[at].configure(&config(at)));
+    let agents = scene.start();
+    agents[0].says("service registered").until("leads", || scene.leads(0));
+    agents[0].signal(Signal::SIGKILL);
+    let again = scene.sites[0].start();
+    again.says("session resumed from the previous run").says("event=lock_acquired lock=leader");
+    again.until("leads", || scene.shows(0, "leader\n1 of 2, web1 holds\n"));
+    assert_eq!(scene.line(), ["web1", "web2"]);
+    // A node with another identifier is not its own.
+    again.says("service registered").signal(Signal::SIGKILL);
+    scene.sites[0].configure(&config(0).replace("web1", "web9"));
+    let other = scene.sites[0].start();
+    other.says("session resumed from the previous run");
+    other.until("contends anew", || scene.line() == ["web2", "web9"]);
+    agents[1].until("leads", || scene.leads(1));
+}
+
+#[test]
+fn a_lock_that_is_changed_without_a_connection_is_released_when_the_session_is_resumed() {
+    let mut scene = Scene::new(1);
+    let agents = scene.start();
+    agents[0].until("leads", || scene.leads(0));
+    scene.zookeeper.stop(0);
+    scene.sites[0].configure(&scene.config(0, "").replace("web1", "web9"));
+    agents[0].signal(Signal::SIGHUP).says("event=lock_lost lock=leader");
+    scene.zookeeper.start(0);
+    scene.zookeeper.wait_ready();
+    agents[0].until("the old node is gone", || scene.line() == ["web9"]);
+    agents[0].until("leads", || scene.shows(0, "leader\n1 of 1, web9 holds\n"));
+}
+
+#[test]
 fn an_agent_that_is_cut_off_gives_up_the_lock_before_the_server_can() {
     let scene = Scene::new(2);
     let agents = scene.start();

@@ -23,6 +23,7 @@ fn invalid_locks_are_reported() {
         ("[[lock]]\npath = \"/a-b\"", "\"a-b\" is not a valid variable name"),
         ("[[lock]]\npath = \"/a/*\"", "is not a valid path"),
         ("[[lock]]\npath = \"/a\"\n[[lock]]\npath = \"/b/a\"", "the name \"a\" is taken by the lock at"),
+        ("[[lock]]\npath = \"/a\"\n[[lock]]\nname = \"b\"\npath = \"/a/\"", "another [[lock]] has this path"),
         ("[[lock]]\npath = \"/a\"\n[[roster]]\npath = \"/locks\"", "cannot tell a lock from the roster or key `locks`"),
         ("[exec]\ncmd = \"x\"\nlock = \"a\"", "no [[lock]] is named \"a\""),
         ("[[lock]]\npath = \"/a\"\nmin = 1", "min"),

@@ -5,14 +5,17 @@ mod simulation;
 /// Any time: only failed requests depend on it.
 const NOW: Moment = Moment::START;
 
-/// The hexadecimal digits of a session.
-fn hex(session: i64) -> String {
-    format!("{session:032x}")
-}
+/// The digits of the identifier.
+const DIGITS: &str = "00000000000000aa";
 
 /// The name of a node of a session.
 fn name(session: i64, number: u32) -> String {
-    format!("{}{EXCLUSIVE}{number:010}", hex(session))
+    format!("{session:016x}{DIGITS}{EXCLUSIVE}{number:010}")
+}
+
+/// Connects a contender.
+fn join(lock: &mut Contender, session: i64) -> String {
+    shown(&lock.connected(NOW, session, DIGITS))
 }
 
 /// Effects as text: `create`, `list`, `watch 3` for the node with number 3, `delete 3`, and standings.
@@ -47,7 +50,7 @@ fn watched(holder: Option<&str>) -> Reply {
 /// A contender of session 1 whose node has number 5.
 fn created() -> Contender {
     let mut lock = Contender::default();
-    assert_eq!(shown(&lock.connected(NOW, 1, &hex(1))), "create");
+    assert_eq!(join(&mut lock, 1), "create");
     assert_eq!(shown(&lock.done(NOW, Reply::Created(name(1, 5)))), "list");
     lock
 }
@@ -75,20 +78,20 @@ fn the_lowest_number_holds_the_lock_and_every_other_one_watches_the_next_lower()
     assert_eq!(shown(&lock.done(NOW, watched(None))), "Held");
     assert_eq!(shown(&lock.release(NOW)), "Absent, delete 5");
     assert_eq!(shown(&lock.done(NOW, Reply::Done)), "Released");
-    assert_eq!(shown(&lock.connected(NOW, 2, &hex(2))), "", "it is over");
+    assert_eq!(shown(&lock.connected(NOW, 2, DIGITS)), "", "it is over");
 }
 
 #[test]
 fn a_reader_before_it_is_waited_for() {
     let mut lock = created();
-    let reader = format!("{}__rlock__0000000003", hex(4));
+    let reader = format!("{:032x}__rlock__0000000003", 4);
     assert_eq!(shown(&lock.done(NOW, listed(&[name(1, 5), reader]))), "watch 3 of 3");
 }
 
 #[test]
 fn the_parents_are_created_when_they_are_missing() {
     let mut lock = Contender::default();
-    lock.connected(NOW, 1, &hex(1));
+    join(&mut lock, 1);
     assert_eq!(shown(&lock.done(NOW, Reply::NoNode)), "parents");
     assert_eq!(shown(&lock.done(NOW, Reply::Done)), "create");
 }
@@ -97,23 +100,50 @@ fn the_parents_are_created_when_they_are_missing() {
 fn a_node_whose_creation_was_lost_is_looked_for_before_another_one_is_created() {
     for (is_there, next) in [(true, "watch 5"), (false, "create")] {
         let mut lock = Contender::default();
-        lock.connected(NOW, 1, &hex(1));
+        join(&mut lock, 1);
         assert_eq!(shown(&lock.disconnected()), "");
-        assert_eq!(shown(&lock.connected(NOW, 1, &hex(77))), "synced list", "another server may not have it yet");
+        assert_eq!(shown(&lock.connected(NOW, 1, DIGITS)), "synced list", "another server may not have it yet");
         let names = if is_there { vec![name(1, 5)] } else { vec![] };
         assert_eq!(shown(&lock.done(NOW, listed(&names))), next);
     }
     // In a new session it cannot be there.
     let mut lock = Contender::default();
-    lock.connected(NOW, 1, &hex(1));
+    join(&mut lock, 1);
     lock.disconnected();
-    assert_eq!(shown(&lock.connected(NOW, 2, &hex(2))), "create");
+    assert_eq!(join(&mut lock, 2), "create");
+}
+
+#[test]
+fn the_node_of_an_earlier_process_in_the_same_session_is_found() {
+    let mut lock = Contender::resuming();
+    assert_eq!(shown(&lock.connected(NOW, 1, DIGITS)), "synced list");
+    assert_eq!(shown(&lock.done(NOW, listed(&[name(9, 6), name(1, 5)]))), "watch 5");
+    assert_eq!(shown(&lock.done(NOW, watched(None))), "Held");
+    // With another identifier, it contends anew: the data of that node is not its own.
+    let mut lock = Contender::resuming();
+    lock.connected(NOW, 1, "00000000000000bb");
+    let reader = format!("{:016x}{DIGITS}__rlock__0000000003", 1);
+    assert_eq!(shown(&lock.done(NOW, listed(&[reader, name(9, 6), name(1, 5)]))), "delete 5");
+    assert_eq!(shown(&lock.done(NOW, Reply::Done)), "create");
+    let mut lock = Contender::resuming();
+    lock.connected(NOW, 1, DIGITS);
+    assert_eq!(shown(&lock.done(NOW, Reply::NoNode)), "create", "there was none");
+    // Also if it is to leave before it is connected.
+    let mut lock = Contender::resuming();
+    assert_eq!(shown(&lock.release(NOW)), "");
+    assert_eq!(shown(&lock.connected(NOW, 1, DIGITS)), "synced list");
+    assert_eq!(shown(&lock.done(NOW, listed(&[name(1, 5)]))), "delete 5");
+    assert_eq!(shown(&lock.done(NOW, Reply::Done)), "Released");
+    // The number of a session may be negative.
+    let mut lock = Contender::resuming();
+    lock.connected(NOW, -2, DIGITS);
+    assert_eq!(shown(&lock.done(NOW, listed(&[name(-2, 5)]))), "watch 5");
 }
 
 #[test]
 fn a_second_node_of_its_own_is_deleted_and_the_first_one_counts() {
     let mut lock = Contender::default();
-    lock.connected(NOW, 1, &hex(1));
+    join(&mut lock, 1);
     lock.done(NOW, Reply::Created(name(1, 7)));
     let both = [name(1, 7), name(1, 5), name(3, 6)];
     assert_eq!(shown(&lock.done(NOW, listed(&both))), "delete 7");
@@ -142,16 +172,16 @@ fn a_change_during_a_request_is_not_lost() {
 fn a_lock_is_suspended_without_a_connection_and_lost_with_the_session_or_the_node() {
     let mut lock = held();
     assert_eq!(shown(&lock.disconnected()), "Suspended");
-    assert_eq!(shown(&lock.connected(NOW, 1, &hex(2))), "list", "its watch ended with the connection");
+    assert_eq!(shown(&lock.connected(NOW, 1, DIGITS)), "list", "its watch ended with the connection");
     assert_eq!(shown(&lock.done(NOW, listed(&[name(1, 5), name(2, 6)]))), "watch 5");
     assert_eq!(shown(&lock.done(NOW, watched(None))), "Held");
     lock.disconnected();
     assert_eq!(shown(&lock.expired()), "Lost(SessionExpired)");
-    assert_eq!(shown(&lock.connected(NOW, 2, &hex(2))), "create", "it contends again");
+    assert_eq!(join(&mut lock, 2), "create", "it contends again");
 
     let mut lock = held();
     lock.disconnected();
-    assert_eq!(shown(&lock.connected(NOW, 2, &hex(2))), "Lost(SessionExpired), create");
+    assert_eq!(shown(&lock.connected(NOW, 2, DIGITS)), "Lost(SessionExpired), create");
 
     let mut lock = held();
     assert_eq!(shown(&lock.changed(NOW)), "list");
@@ -168,7 +198,7 @@ fn a_place_in_the_line_is_known_again_after_a_reconnect() {
     lock.done(NOW, listed(&[name(3, 4), name(1, 5)]));
     assert_eq!(shown(&lock.done(NOW, watched(Some("a")))), "behind 1 (a)");
     assert_eq!(shown(&lock.disconnected()), "Absent");
-    assert_eq!(shown(&lock.connected(NOW, 1, &hex(1))), "list");
+    assert_eq!(shown(&lock.connected(NOW, 1, DIGITS)), "list");
     assert_eq!(shown(&lock.done(NOW, listed(&[name(3, 4), name(1, 5)]))), "watch 4 of 4");
     assert_eq!(shown(&lock.done(NOW, watched(Some("a")))), "behind 1 (a)");
 }
@@ -187,18 +217,18 @@ fn a_release_leaves_no_node_whatever_was_under_way() {
     assert_eq!(shown(&lock.release(NOW)), "Released", "nothing was sent");
 
     let mut lock = Contender::default();
-    lock.connected(NOW, 1, &hex(1));
+    join(&mut lock, 1);
     assert_eq!(shown(&lock.release(NOW)), "", "a create is under way");
     assert_eq!(shown(&lock.done(NOW, Reply::Created(name(1, 5)))), "delete 5");
     assert_eq!(shown(&lock.disconnected()), "");
-    assert_eq!(shown(&lock.connected(NOW, 1, &hex(1))), "delete 5", "it may be there still");
+    assert_eq!(shown(&lock.connected(NOW, 1, DIGITS)), "delete 5", "it may be there still");
     assert_eq!(shown(&lock.done(NOW, Reply::NoNode)), "Released");
 
     let mut lock = Contender::default();
-    lock.connected(NOW, 1, &hex(1));
+    join(&mut lock, 1);
     lock.disconnected();
     assert_eq!(shown(&lock.release(NOW)), "", "the node may be there");
-    assert_eq!(shown(&lock.connected(NOW, 1, &hex(1))), "synced list");
+    assert_eq!(shown(&lock.connected(NOW, 1, DIGITS)), "synced list");
     assert_eq!(shown(&lock.done(NOW, listed(&[name(1, 5)]))), "delete 5");
 
     let mut lock = held();
@@ -210,7 +240,7 @@ fn a_release_leaves_no_node_whatever_was_under_way() {
 #[test]
 fn a_refused_request_is_repeated_after_a_growing_pause() {
     let mut lock = Contender::default();
-    lock.connected(NOW, 1, &hex(1));
+    join(&mut lock, 1);
     let refused = || Reply::Failed("no".to_owned());
     assert_eq!(shown(&lock.done(NOW, refused())), "no, again in 1s");
     assert_eq!(shown(&lock.tick(NOW)), "");
@@ -224,8 +254,8 @@ fn a_refused_request_is_repeated_after_a_growing_pause() {
 #[test]
 fn a_number_that_kazoo_does_not_count_is_refused() {
     let mut lock = Contender::default();
-    lock.connected(NOW, 1, &hex(1));
-    let node = format!("{}{EXCLUSIVE}-000000001", hex(1));
+    join(&mut lock, 1);
+    let node = format!("{:016x}{DIGITS}{EXCLUSIVE}-000000001", 1);
     let effects = lock.done(NOW, Reply::Created(node.clone()));
     assert!(shown(&effects).contains("the lock needs another path"), "{effects:?}");
     let effects = lock.tick(NOW + Duration::from_secs(1));

@@ -4,7 +4,6 @@ use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -174,13 +173,8 @@ impl LockSession {
     /// Contends until the connection is lost, or everything is over.
     async fn contend(&mut self, connection: Connection) {
         let since = Instant::now();
-        let Some(hex) = hex() else {
-            let reason = "the system has no random numbers".to_owned();
-            self.is_over = true;
-            return self.tell(LockEvent::Away { reason, is_final: true });
-        };
         self.tell(LockEvent::Connected);
-        let mut effects = self.contender.connected(self.now(), connection.session().id, &hex);
+        let mut effects = self.contender.connected(self.now(), connection.session().id, &self.node.digits());
         let mut under_way: Option<UnderWay> = None;
         loop {
             for effect in std::mem::take(&mut effects) {
@@ -227,13 +221,4 @@ impl LockSession {
         self.follow(effects);
         self.tell(LockEvent::Away { reason: lost.to_string(), is_final: false });
     }
-}
-
-/// The digits of a random UUID, as kazoo takes them.
-fn hex() -> Option<String> {
-    let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).ok()?;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    Some(format!("{:032x}", u128::from_be_bytes(bytes)))
 }

@@ -11,8 +11,8 @@ use crate::model::version::Zxid;
 use crate::zk::frame::{Frame, Frames};
 use crate::zk::jute::{Decoder, Malformed};
 use crate::zk::protocol::{
-    ENSEMBLE_CONFIG, EVENT_CHILDREN_CHANGED, EVENT_CREATED, EVENT_DATA_CHANGED, EVENT_DELETED, SESSION_EXPIRED,
-    SESSION_MOVED, XID_AUTH, XID_EVENT, XID_PING,
+    ENSEMBLE_CONFIG, EVENT_CHILDREN_CHANGED, EVENT_CREATED, EVENT_DATA_CHANGED, EVENT_DELETED, OP_SYNC,
+    SESSION_EXPIRED, SESSION_MOVED, XID_AUTH, XID_EVENT, XID_PING,
 };
 use crate::zk::{EventHandler, NodeEvent, ServerError};
 
@@ -34,8 +34,6 @@ pub struct Incoming {
     pub shared: Arc<Shared>,
     /// In the order sent, which is the order of the replies.
     pub pending: VecDeque<Pending>,
-    /// When the pings without a reply were sent.
-    pub pings: VecDeque<Instant>,
 }
 
 impl Incoming {
@@ -63,12 +61,7 @@ impl Incoming {
         let (xid, zxid, code) = (reply.int()?, Zxid(reply.long()?), reply.int()?);
         match (xid, code) {
             (XID_EVENT, _) => self.event(reply)?,
-            (XID_PING, 0) => {
-                if let Some(sent) = self.pings.pop_front() {
-                    self.confirm(sent);
-                }
-            }
-            (XID_AUTH, 0) => {}
+            (XID_PING | XID_AUTH, 0) => {}
             (XID_PING | XID_AUTH, code) => {
                 return Ok(Err(ServerError::from_code(code).map_or_else(String::new, |error| error.to_string())));
             }
@@ -82,8 +75,13 @@ impl Incoming {
                 let Some(pending) = at.and_then(|at| self.pending.remove(at)) else {
                     return Ok(Err("reply to a request that was not sent".into()));
                 };
-                self.shared.session(|session| session.zxid = session.zxid.max(zxid));
-                self.confirm(pending.sent);
+                self.shared.session(|session| {
+                    session.zxid = session.zxid.max(zxid);
+                    // A follower that is cut off from the leader answers everything else itself.
+                    if pending.op == OP_SYNC && error.is_none() {
+                        session.confirmed = session.confirmed.max(pending.sent);
+                    }
+                });
                 let body = match (oversized, error) {
                     (Some(bytes), _) => Err(ServerError::TooLarge { bytes }),
                     (None, Some(error)) => Err(error),
@@ -94,11 +92,6 @@ impl Incoming {
             }
         }
         Ok(Ok(()))
-    }
-
-    /// A message that was sent at this time was answered.
-    fn confirm(&self, sent: Instant) {
-        self.shared.session(|session| session.confirmed = session.confirmed.max(sent));
     }
 
     fn event(&mut self, mut event: Decoder<'_>) -> Result<(), Malformed> {

@@ -32,6 +32,22 @@ fn the_program_runs_only_where_the_lock_is_held() {
 }
 
 #[test]
+fn a_lock_that_hup_changes_is_released_when_the_program_has_ended() {
+    let scene = Scene::new(2);
+    configure(&scene);
+    let program = scene.sites[0].read("program.sh").replace("echo term", "sleep 1; echo term");
+    scene.sites[0].file("program.sh", &program);
+    let agents = scene.start();
+    agents[0].until("runs", || scene.sites[0].read("said") == "started\n");
+    agents[1].until("waits", || scene.shows(1, "2 of 2, web1 holds\n"));
+    scene.sites[0].configure(&scene.config(0, EXEC).replace("web1", "web9"));
+    agents[0].signal(Signal::SIGHUP);
+    agents[1].until("runs", || scene.sites[1].read("said") == "started\n");
+    assert_eq!(scene.sites[0].read("said"), "started\nterm\n");
+    agents[0].until("contends anew", || scene.line() == ["web2", "web9"]);
+}
+
+#[test]
 fn the_program_is_stopped_when_the_lock_is_lost_and_started_when_it_is_got_again() {
     let scene = Scene::new(1);
     configure(&scene);

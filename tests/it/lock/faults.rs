@@ -159,9 +159,10 @@ fn never_two_hold_the_lock_through_restarts_expiries_and_kills() {
                     let _ = killpg(group, Signal::SIGKILL);
                     add(&site, &format!("dead {name} 0"));
                 } else if killpg(group, Signal::SIGSTOP).is_ok() {
-                    // Its session expires, and others go on. It learns of that when it continues.
-                    goes_on(&site);
+                    // Its command is stopped too. Its session expires, and others go on; it learns of that when it
+                    // continues.
                     add(&site, &format!("dead {name} 0"));
+                    goes_on(&site);
                     let _ = killpg(group, Signal::SIGCONT);
                 }
             }

@@ -46,7 +46,7 @@ struct Server {
 impl Server {
     fn new(rng: Rng, count: usize) -> Self {
         let client = || Client {
-            lock: Contender::default(),
+            lock: Contender::resuming(),
             session: None,
             is_connected: false,
             request: None,
@@ -171,9 +171,21 @@ impl Server {
                 let effects = client.lock.release(NOW);
                 self.effects(at, effects);
             }
+            5 if self.rng.u32(..3) == 0 => self.kill(at),
             _ if !client.is_connected || client.session.is_none() => self.reconnect(at),
             _ => self.advance(at, is_calm),
         }
+    }
+
+    /// The process is killed, and another one resumes its session.
+    fn kill(&mut self, at: usize) {
+        let request = self.clients[at].request.take().filter(|_| self.rng.bool());
+        if let Some(request) = request.filter(|_| self.clients[at].session.is_some()) {
+            self.answer(at, &request, Fate::LostAfter);
+        }
+        let client = &mut self.clients[at];
+        (client.lock, client.is_connected, client.watch) = (Contender::resuming(), false, None);
+        (client.is_unaware, client.is_leaving) = (false, false);
     }
 
     fn reconnect(&mut self, at: usize) {
@@ -189,7 +201,7 @@ impl Server {
         let client = &mut self.clients[at];
         client.is_connected = true;
         let session = client.session.unwrap();
-        let effects = client.lock.connected(NOW, session, &hex(session));
+        let effects = client.lock.connected(NOW, session, DIGITS);
         self.effects(at, effects);
     }
 
