@@ -4,8 +4,7 @@
 //! The format that most nodes indicate is used for all of them. The order of the nodes does not matter.
 
 use super::field::{Object, object, sequence};
-use super::{Format, decode, kazoo, nerve, nextdoor, patroni, serverset};
-use crate::model::contenders::Contender;
+use super::{Format, decode, nerve, nextdoor, patroni, serverset};
 use crate::model::quarantine::MAX_DATA;
 use crate::model::registry_event::{Members, NodeKind, Reading};
 
@@ -16,11 +15,10 @@ mod tests;
 pub const FALLBACK: Format = Format::Nextdoor;
 
 /// The formats that can be detected, the most specific first. On a tie the earlier one wins.
-const DETECTABLE: [Format; 12] = [
+///
+/// Those of kazoo's recipes are not among them: one contender's node beside servers would rename or hide them all.
+const DETECTABLE: [Format; 9] = [
     Format::Dubbo,
-    Format::Lock,
-    Format::Party,
-    Format::ShallowParty,
     Format::Serverset,
     Format::Curator,
     Format::Patroni,
@@ -76,9 +74,11 @@ fn matches(format: &Format, name: &str, text: &str, data: &Object) -> bool {
         Format::Hbase => name.contains(','),
         Format::Solr => data.is_empty() && name.contains('_'),
         Format::Nextdoor => nextdoor::place(name).is_some(),
-        Format::Lock => Contender::parse(name).is_some(),
-        Format::Party => kazoo::is_party(name),
-        Format::ShallowParty => kazoo::is_shallow(name),
-        Format::HostPort | Format::ServersetAll | Format::Custom(_) => false,
+        Format::HostPort
+        | Format::ServersetAll
+        | Format::Lock
+        | Format::Party
+        | Format::ShallowParty
+        | Format::Custom(_) => false,
     }
 }

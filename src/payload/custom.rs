@@ -88,7 +88,8 @@ impl Custom {
     /// Decodes a node.
     pub fn decode(&self, name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
         let data = object(bytes)?;
-        let (named_host, named_port) = match host_and_port(name) {
+        // Port 0 in the name is wrong, unless the data has the port.
+        let (named_host, named_port) = match host_and_port(name).filter(|(_, port)| *port > 0 || self.port.is_some()) {
             Some((host, port)) => (host, Some(port)),
             None => (unbracketed(name), None),
         };

@@ -86,11 +86,15 @@ pub fn port_of(object: &Object, key: &str) -> Result<Option<u16>, Quarantine> {
 
 /// Parses a port, given as a number or as digits.
 pub fn port(value: &Value) -> Option<u16> {
-    match value {
-        Value::String(text) => digits(text.trim()),
-        _ => value.as_u64().and_then(|number| u16::try_from(number).ok()),
-    }
-    .filter(|port| *port > 0)
+    let text = text(value)?;
+    let text = text.trim();
+    // Some languages have no integers: 8080.0.
+    digits(text.strip_suffix(".0").unwrap_or(text)).filter(|port| *port > 0)
+}
+
+/// Whether the value of a field for a port says that there is none: null, an empty text, or 0.
+pub fn is_no_port(value: &Value) -> bool {
+    value.is_null() || text(value).is_some_and(|text| matches!(text.trim(), "" | "0" | "0.0"))
 }
 
 /// Parses digits only: `str::parse` would accept a sign.
@@ -132,10 +136,15 @@ pub fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Splits `host:port`. An IPv6 host may be in brackets or bare.
+/// Splits `host:port`. An IPv6 host may be in brackets or bare. The port may be 0.
 pub fn host_and_port(text: &str) -> Option<(&str, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    let port = digits(port).filter(|port| *port > 0)?;
+    let (host, port) = host_and_digits(text)?;
+    Some((host, digits(port)?))
+}
+
+/// The same for any number.
+pub fn host_and_digits(text: &str) -> Option<(&str, &str)> {
+    let (host, port) = text.rsplit_once(':').filter(|(_, port)| json::is_digits(port))?;
     let bare = unbracketed(host);
     let is_whole = !host.is_empty() && (!bare.contains(':') || bare.parse::<Ipv6Addr>().is_ok());
     is_whole.then_some((bare, port))

@@ -15,17 +15,6 @@ mod tests;
 /// In the name of a party's node.
 const PARTY: &str = "__party__";
 
-/// Whether a party's node has this name.
-pub fn is_party(name: &str) -> bool {
-    name.contains(PARTY)
-}
-
-/// Whether a name begins as those of a shallow party: a UUID without dashes, and a dash.
-pub fn is_shallow(name: &str) -> bool {
-    let uuid = name.split_once('-').map_or("", |(uuid, _)| uuid);
-    uuid.len() == 32 && uuid.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 /// Decodes the node of a lock; `None` if it is not one. It never fails: without a contender whose identifier cannot be
 /// read, the one behind it would seem to lead.
 pub fn lock(name: &str, bytes: &[u8]) -> Option<Fields> {
@@ -39,7 +28,7 @@ pub fn lock(name: &str, bytes: &[u8]) -> Option<Fields> {
 
 /// Decodes the node of a party; `None` if it is not one.
 pub fn party(name: &str, bytes: &[u8]) -> Result<Option<Fields>, Quarantine> {
-    if !is_party(name) {
+    if !name.contains(PARTY) {
         return Ok(None);
     }
     let text = std::str::from_utf8(bytes).map_err(|_| undecodable("its identifier is not UTF-8"))?;

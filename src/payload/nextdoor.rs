@@ -8,8 +8,10 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::field::{self, Object, host_and_port, object, text, unbracketed, undecodable, weight, without_bom};
-use super::json::is_digits;
+use super::field::{
+    self, Object, host_and_digits, host_and_port, is_no_port, object, text, unbracketed, undecodable, weight,
+    without_bom,
+};
 use crate::model::member::{Fields, Member};
 use crate::model::quarantine::Quarantine;
 
@@ -29,8 +31,9 @@ pub fn decode(name: &str, bytes: &[u8]) -> Fields {
         Err(_) => (Object::new(), Some(bytes.to_vec())),
     };
     let in_text = || place(data.get(STRING_VALUE)?.as_str()?).filter(|(host, _)| field::host(host).is_some());
-    let (host, port) = match place(name).or_else(in_text) {
-        Some((host, port)) => (Some(host.to_owned()), Some(port)),
+    // Port 0 in a name is a mistake. In data it says that there is no port.
+    let (host, port) = match place(name).filter(|(_, port)| *port > 0).or_else(in_text) {
+        Some((host, port)) => (Some(host.to_owned()), Some(port).filter(|port| *port > 0)),
         None => fields_place(name, &data),
     };
     let (weight, status) = (data.get("weight").and_then(weight), data.get("status").and_then(text));
@@ -40,8 +43,11 @@ pub fn decode(name: &str, bytes: &[u8]) -> Fields {
 /// The host and the port in a name, or in the data of a name that has no port: `host:port`, or
 /// `serverUri=host:port;version=…`, as `HiveServer2` writes it.
 pub fn place(text: &str) -> Option<(&str, u16)> {
-    let uri = || host_and_port(text.strip_prefix("serverUri=")?.split(';').next()?);
-    host_and_port(text).or_else(uri)
+    host_and_port(text).or_else(|| host_and_port(server_uri(text)?))
+}
+
+fn server_uri(text: &str) -> Option<&str> {
+    text.strip_prefix("serverUri=")?.split(';').next()
 }
 
 /// The host and the port in the fields of the data. What they lack is in the name: without a port all of it is the host.
@@ -53,22 +59,21 @@ fn fields_place(name: &str, data: &Object) -> (Option<String>, Option<u16>) {
     (Some(host.unwrap_or_else(|| unbracketed(name).to_owned())), port)
 }
 
-/// Why a member has no port although its name or its data was to give one. A name that says nothing of a port is a host.
+/// Why a member has no port although its name or the field `port` of its data was to give one. Whatever says nothing of a
+/// port is a host: a working list must not lose members.
 pub fn port_error(member: &Member) -> Option<Quarantine> {
     let fields = member.fields();
     if fields.port.is_some() {
         return None;
     }
-    let has_wrong_port = |(host, port)| field::host(host).is_some() && is_digits(port);
-    let text = fields.data.get(STRING_VALUE).and_then(Value::as_str).and_then(|text| text.rsplit_once(':'));
-    let name = fields.host.as_deref().filter(|host| host.contains(':') && host.parse::<IpAddr>().is_err());
-    let wrong = [
-        (fields.data.get("port").is_some_and(|port| !port.is_null()), "port in its data is not a valid port"),
-        (text.is_some_and(has_wrong_port), "its data has no valid port"),
-        (name.is_some(), "its name has no valid port"),
-    ];
-    let wrong = wrong.into_iter().find_map(|(is_wrong, why)| is_wrong.then(|| undecodable(why)));
-    data_error(member).or(wrong)
+    // The last group of an address is no port.
+    let is_address = member.name().parse::<IpAddr>().is_ok();
+    let name = server_uri(member.name()).unwrap_or(member.name());
+    if !is_address && host_and_digits(name).is_some() {
+        return Some(undecodable("its name has no valid port"));
+    }
+    let wrong = fields.data.get("port").filter(|port| !is_no_port(port));
+    wrong.map(|_| undecodable("port in its data is not a valid port"))
 }
 
 /// Why data that begins as a JSON object does is only a text.

@@ -48,7 +48,6 @@ pub fn decode_child(
     let has_no_port = match &decoded {
         // Names of these formats hold everything, so that no data means nothing.
         _ if matches!(format, Format::Dubbo | Format::Hbase | Format::Solr) => false,
-        _ if matches!(format, Format::Lock | Format::Party | Format::ShallowParty) => false,
         Ok(DecodedNode::Member(member)) => member.fields().port.is_none(),
         Err(Quarantine::Undecodable(_)) => host_and_port(name).is_none(),
         _ => false,

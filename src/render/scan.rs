@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::lex::{Kind, Token, tokens};
-use super::uses::{Call, Component, Fragment, Ident, Uses, Variable};
+use super::uses::{Call, Component, Fragment, Ident, Scope, Uses, Variable};
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +16,7 @@ impl Uses {
     pub fn of(text: &str) -> Self {
         let mut scanner = Scanner {
             tokens: tokens(text),
-            scopes: vec![BTreeSet::new()],
+            scopes: vec![Scope::new()],
             blocks: Vec::new(),
             fragment: Fragment::default(),
             enclosing: None,
@@ -34,20 +34,23 @@ impl Uses {
 enum Block {
     /// A `for`, with its names in scope.
     For,
-    /// An `if`, or the `else` of a `for`.
+    /// An `if` that asks for the port of `name` and nothing else. `from` and `other` are the positions of the variables in it
+    /// and in its first `elif` or `else`.
+    Port { name: String, from: usize, other: Option<usize> },
+    /// Another `if`, or the `else` of a `for`.
     Other,
 }
 
 /// The state outside of a component definition, restored after it.
 struct EnclosingFragment {
     component: (String, Vec<Ident>),
-    scopes: Vec<BTreeSet<String>>,
+    scopes: Vec<Scope>,
     fragment: Fragment,
 }
 
 struct Scanner<'a> {
     tokens: Vec<Token<'a>>,
-    scopes: Vec<BTreeSet<String>>,
+    scopes: Vec<Scope>,
     blocks: Vec<Block>,
     fragment: Fragment,
     enclosing: Option<EnclosingFragment>,
@@ -102,20 +105,29 @@ impl<'a> Scanner<'a> {
     fn statement(&mut self, at: usize, end: usize) {
         match self.text(at) {
             "set" | "set_global" if self.is_ident(at + 1) => {
-                self.expression((if self.is(at + 2, "=") { at + 3 } else { at + 2 })..end);
-                self.assign(at + 1);
+                let value = (if self.is(at + 2, "=") { at + 3 } else { at + 2 })..end;
+                self.expression(value.clone());
+                self.assign(at + 1, self.origin(value));
             }
             "for" => {
                 let target = self.find(at + 1..end, |token| token.is_word("in"));
-                self.expression((target + 1).min(end)..end);
-                self.push_scope(at + 1..target);
+                let list = (target + 1).min(end)..end;
+                self.expression(list.clone());
+                self.push_scope(at + 1..target, self.origin(list));
                 self.blocks.push(Block::For);
             }
             "if" => {
-                self.blocks.push(Block::Other);
+                self.blocks.push(self.begin_if(at + 1..end));
                 self.expression(at + 1..end);
             }
-            "elif" => self.expression(at + 1..end),
+            "elif" => {
+                self.begin_else();
+                let block = self.begin_if(at + 1..end);
+                if let Some(last) = self.blocks.last_mut().filter(|last| **last == Block::Other) {
+                    *last = block;
+                }
+                self.expression(at + 1..end);
+            }
             "else" => self.begin_else(),
             "endfor" | "endif" => self.end_block(),
             "filter" if self.is_ident(at + 1) => {
@@ -124,7 +136,8 @@ impl<'a> Scanner<'a> {
                 self.expression(at + 2..end);
             }
             "include" if at + 1 < end => {
-                let call = Call { ident: self.ident(at + 1), scope: self.visible_names() };
+                let arguments = BTreeSet::new();
+                let call = Call { ident: self.ident(at + 1), scope: self.visible_names(), arguments };
                 self.fragment.includes.push(call);
             }
             "extends" if at + 1 < end => self.out.extends = Some(self.ident(at + 1)),
@@ -138,37 +151,76 @@ impl<'a> Scanner<'a> {
 
     /// The names of a `for` are not in scope in its `else`.
     fn begin_else(&mut self) {
+        if let Some(Block::Port { other, .. }) = self.blocks.last_mut() {
+            other.get_or_insert(self.fragment.variables.len());
+            return;
+        }
         self.end_block();
         self.blocks.push(Block::Other);
     }
 
     fn end_block(&mut self) {
-        if self.blocks.pop() == Some(Block::For) {
-            self.scopes.pop();
+        match self.blocks.pop() {
+            Some(Block::For) => _ = self.scopes.pop(),
+            Some(Block::Port { name, from, other }) => self.fragment.end_port(&name, from, other),
+            _ => {}
         }
     }
 
-    fn assign(&mut self, at: usize) {
+    fn assign(&mut self, at: usize, origin: Option<String>) {
         let name = self.text(at).to_owned();
         self.fragment.sets.insert(name.clone());
         self.fragment.locals.insert(name.clone());
         let global = self.text(at - 1) == "set_global";
         let scope = if global { self.scopes.first_mut() } else { self.scopes.last_mut() };
         if let Some(scope) = scope {
-            scope.insert(name);
+            scope.insert(name, origin);
         }
     }
 
     /// Opens a scope with the identifiers in a range.
-    fn push_scope(&mut self, words: Range<usize>) {
-        let names: BTreeSet<String> =
-            words.filter(|at| self.is_ident(*at)).map(|at| self.text(at).to_owned()).collect();
-        self.fragment.locals.extend(names.iter().cloned());
+    fn push_scope(&mut self, words: Range<usize>, origin: Option<String>) {
+        let names = words.filter(|at| self.is_ident(*at)).map(|at| (self.text(at).to_owned(), origin.clone()));
+        let names: Scope = names.collect();
+        self.fragment.locals.extend(names.keys().cloned());
         self.scopes.push(names);
     }
 
-    fn visible_names(&self) -> BTreeSet<String> {
-        self.scopes.iter().flatten().cloned().collect()
+    fn visible_names(&self) -> Scope {
+        self.scopes.iter().flatten().map(|(name, origin)| (name.clone(), origin.clone())).collect()
+    }
+
+    /// The name that the values of an expression come from, as far as it can be told: its first one, or that of the list
+    /// of a comprehension.
+    fn origin(&self, expression: Range<usize>) -> Option<String> {
+        if self.is(expression.start, "{") {
+            return None;
+        }
+        let is_list = self.is(expression.start, "[");
+        let list = self.find(expression.clone(), |token| token.is_word("in"));
+        let from = if is_list && list < expression.end { list + 1 } else { expression.start };
+        let first = self.find(from..expression.end, |token| token.kind == Kind::Ident);
+        (first < expression.end && !self.is(first + 1, "(")).then(|| self.origin_of(self.text(first)))?
+    }
+
+    /// The origin of a name: itself, if it is not local.
+    fn origin_of(&self, name: &str) -> Option<String> {
+        let local = self.scopes.iter().rev().find_map(|scope| scope.get(name));
+        local.map_or_else(|| Some(name.to_owned()), Clone::clone)
+    }
+
+    /// The block of an `if`. `m.port`, `not m.port` and `m.port and m.port != 80` ask for the port alone.
+    fn begin_if(&self, mut condition: Range<usize>) -> Block {
+        let first = condition.start + usize::from(self.text(condition.start) == "not");
+        let name = self.text(first);
+        let is_port = self.is_ident(first) && self.is(first + 1, ".") && self.text(first + 2) == "port";
+        let is_asked = first + 3 == condition.end || self.text(first + 3) == "and";
+        let words = [name, "port", "and", "not"];
+        let is_alone = condition.all(|at| !self.is_ident(at) || words.contains(&self.text(at)));
+        if is_port && is_asked && is_alone {
+            return Block::Port { name: name.to_owned(), from: self.fragment.variables.len(), other: None };
+        }
+        Block::Other
     }
 
     /// The name of a component, which may contain dots, and the index of the next token.
@@ -189,7 +241,7 @@ impl<'a> Scanner<'a> {
             return;
         }
         let (name, open) = self.component_name(at);
-        let mut scope = BTreeSet::from(["body".to_owned()]);
+        let mut scope = Scope::from([("body".to_owned(), None)]);
         let mut implicit = Vec::new();
         let (mut depth, mut wanted) = (0, true);
         for at in open..end {
@@ -200,7 +252,7 @@ impl<'a> Scanner<'a> {
                 (Kind::Op, ",") if depth == 1 => wanted = true,
                 (Kind::Ident, _) if depth == 1 && wanted => {
                     wanted = false;
-                    scope.insert(token.text.to_owned());
+                    scope.insert(token.text.to_owned(), Some(token.text.to_owned()));
                     if self.is(at - 1, "@") {
                         implicit.push(self.ident(at));
                     }
@@ -297,8 +349,9 @@ impl<'a> Scanner<'a> {
         let tested = self.text(next_token) == "is" && matches!(self.text(test), "defined" | "undefined");
         guarded |= tested || (self.is(next_token, "|") && self.text(next_token + 1) == "default");
         let in_loop = ident.text == "loop" && self.blocks.contains(&Block::For);
-        let local = in_loop || self.scopes.iter().any(|scope| scope.contains(&ident.text));
-        self.fragment.variables.push(Variable { ident, fields, local, guarded, tested });
+        let local = in_loop || self.scopes.iter().any(|scope| scope.contains_key(&ident.text));
+        let origin = self.origin_of(&ident.text);
+        self.fragment.variables.push(Variable { ident, fields, local, guarded, tested, origin });
         next
     }
 
@@ -325,7 +378,9 @@ impl<'a> Scanner<'a> {
             }
             "<" if !value && self.is_ident(at + 1) => {
                 let (ident, next) = self.component_name(at + 1);
-                let call = Call { ident, scope: self.visible_names() };
+                let names = (next..end).filter(|at| self.is_ident(*at) && !self.is(at + 1, "="));
+                let arguments = names.filter_map(|at| self.origin_of(self.text(at))).collect();
+                let call = Call { ident, scope: self.visible_names(), arguments };
                 self.fragment.calls.push(call);
                 (next, false)
             }
@@ -358,7 +413,7 @@ impl<'a> Scanner<'a> {
         }
         let (each_end, target, close) = (each_end?, target?, close?);
         self.expression(target..condition.map_or(close, |at| at - 1));
-        self.push_scope(each_end + 1..target - 1);
+        self.push_scope(each_end + 1..target - 1, self.origin(target..close));
         self.expression(open + 1..each_end);
         if let Some(condition) = condition {
             self.expression(condition..close);

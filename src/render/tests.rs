@@ -167,8 +167,42 @@ fn a_template_needs_ports_if_it_reads_them_and_has_no_default() {
         ("{% for m in web %}{{ <server m={m} /> }}{% endfor %}", true),
         ("{% for m in web %}{{ m.host }} {{ m.port | default(value=80) }}{% endfor %}", false),
         ("{% for m in web %}{{ m.host }}{% endfor %} {{ settings.port }} m.port", false),
+        // An `if` for the port alone is a default. One that leaves the whole member out is none.
+        ("{% for m in web %}{% if m.port %}{{ m.address }}{% endif %}{% endfor %}", true),
+        ("{% for m in web %}{% if m.port %}{{ m.host }}:{{ m.port }}{% endif %}{% endfor %}", true),
+        ("{% for m in web %}{% if m.port %}{{ <server m={m} /> }}{% endif %}{% endfor %}", true),
+        (
+            "{% for m in web %}{% if m.port %}{{ m.host }}:{{ m.port }}{% else %}{{ m.host }}{% endif %}{% endfor %}",
+            false,
+        ),
+        ("{% for m in web %}{{ m.host }}{% if m.port %}:{{ m.port }}{% endif %}{% endfor %}", false),
+        ("{% for m in web %}{% if not m.port %}80{% else %}{{ m.port }}{% endif %}{% endfor %}", false),
+        ("{% for m in web %}{% if m.port and m.port != 80 %}:{{ m.port }}{% endif %}{% endfor %}", false),
+        ("{% for m in web %}{% if m.id %}x{% elif m.port %}:{{ m.port }}{% endif %}{% endfor %}", false),
+        ("{% for m in web %}{% include 'asks' %}{% endfor %}", false),
+        ("{% for m in web %}{% if m.port %}x{% endif %}{{ m.port }}{% endfor %}", true),
+        ("{% for m in web %}{% if m.port != 80 %}:{{ m.port }}{% endif %}{% endfor %}", true),
+        ("{% for m in web %}{% for b in web %}{% if b.port %}{{ m.port }}{% endif %}{% endfor %}{% endfor %}", true),
+        // Members come from rosters.
+        ("{% for b in vars.deep %}{{ b.port }}{% endfor %}{{ web | length }}", false),
+        ("{% for b in settings %}{{ b.port }}{% endfor %}{% set b = vars.zone %}{{ b.port }}", false),
+        ("{% for b in vars.deep %}{% include 'b' %}{{ <server m={b} /> }}{% endfor %}", false),
+        ("{{ [b.port for b in vars.deep] }}{% for i in range(end=3) %}{{ i.port }}{% endfor %}", false),
+        ("{% for m in web %}{% set b = vars.deep[m.name] %}{{ b.port }}{% endfor %}", false),
+        ("{% for name, all in services %}{% for m in all %}{{ m.port }}{% endfor %}{% endfor %}", true),
+        ("{% for m in rosters.web | where(attribute='status', value='up') %}{{ m.port }}{% endfor %}", true),
+        ("{% set up = [m for m in web if m.status == 'up'] %}{% for m in up %}{{ m.port }}{% endfor %}", true),
+        ("{% for b in web %}{% include 'b' %}{% endfor %}", true),
+        ("{{ <all members={web} /> }}", true),
+        ("{% for m in web %}{% set b = {'port': m.id} %}{{ b.port }}{% endfor %}", false),
     ];
-    let more = [("line", "{{ m.port }}"), ("lib", "{% component server(m) %}{{ m.port }}{% endcomponent %}")];
+    let more = [
+        ("line", "{{ m.port }}"),
+        ("asks", "{% if m.port %}:{{ m.port }}{% endif %}"),
+        ("b", "{{ b.port }}"),
+        ("lib", "{% component server(m) %}{{ m.port }}{% endcomponent %}"),
+        ("libs", "{% component all(members) %}{% for m in members %}{{ m.port }}{% endfor %}{% endcomponent %}"),
+    ];
     for (text, reads) in cases {
         let mut files = vec![("t", text)];
         files.extend(more);

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+/// Local names, each with the name that its values come from.
+pub type Scope = BTreeMap<String, Option<String>>;
+
 /// A name and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ident {
@@ -26,6 +29,8 @@ pub struct Variable {
     pub guarded: bool,
     /// Whether a test for being defined follows.
     pub tested: bool,
+    /// The name, not local here, that its values come from; `None` if it is unknown, or if its port may be missing. The arguments of a component, and what an including template defines, stand for themselves.
+    pub origin: Option<String>,
 }
 
 impl Variable {
@@ -34,9 +39,13 @@ impl Variable {
         std::iter::once(&self.ident).chain(&self.fields).map(|ident| &*ident.text)
     }
 
-    /// Whether it is the port of a member, which must not be missing.
-    pub fn is_port(&self) -> bool {
-        !self.guarded && matches!(&self.fields[..], [field] if field.text == "port")
+    /// If it is a port that must not be missing, the name that the values come from.
+    pub fn port_of(&self) -> Option<&str> {
+        self.origin.as_deref().filter(|_| !self.guarded && self.is_port())
+    }
+
+    fn is_port(&self) -> bool {
+        matches!(&self.fields[..], [field] if field.text == "port")
     }
 
     /// Whether it is `host.fqdn`, or `host` as a whole.
@@ -50,8 +59,10 @@ impl Variable {
 pub struct Call {
     /// The name of the template or the component.
     pub ident: Ident,
-    /// The local names in scope.
-    pub scope: BTreeSet<String>,
+    /// The local names in scope, with their origins.
+    pub scope: Scope,
+    /// The names in the call of a component, or their origins.
+    pub arguments: BTreeSet<String>,
 }
 
 /// The text outside of components, or the body of one component.
@@ -84,6 +95,21 @@ impl Fragment {
                 let mut own = name.path();
                 path.iter().all(|fragment| own.next() == Some(fragment))
             });
+        }
+    }
+}
+
+impl Fragment {
+    /// Ends an `if` for the port of a variable. If it shows the port alone, or has an `else` that shows the rest, the port
+    /// may be missing: `{% if m.port %}:{{ m.port }}{% endif %}`. Otherwise it leaves out the whole member.
+    pub fn end_port(&mut self, name: &str, from: usize, other: Option<usize>) {
+        let all = self.variables.get_mut(from..).unwrap_or_default();
+        let (shown, others) = all.split_at(other.map_or(all.len(), |other| other.saturating_sub(from)).min(all.len()));
+        let has_rest = |part: &[Variable]| part.iter().any(|it| it.ident.text == name && !it.is_port());
+        if !has_rest(shown) || has_rest(others) {
+            for it in all.iter_mut().filter(|it| it.ident.text == name) {
+                it.origin = None;
+            }
         }
     }
 }

@@ -11,13 +11,16 @@ use crate::config::{LOCKS, Problem, STAGED};
 use crate::decide::Needs;
 use crate::text::nearest::nearest;
 
-use super::names::{KnownNames, Lookup, lock_of};
+use super::names::{KnownNames, Lookup, NameKind, lock_of};
 use super::source::{Source, SourceError, Sources, plain};
 use super::uses::{Fragment, Ident, Variable};
 use super::{filter, names};
 
 /// The files that a template consists of, by name.
 pub type Files = BTreeMap<String, Arc<Source>>;
+
+/// Local names, and whether each is of members.
+type Locals = BTreeMap<String, bool>;
 
 /// A valid template.
 pub struct Validated {
@@ -52,7 +55,7 @@ pub fn validate(entry: &Arc<Source>, sources: &mut Sources, known: &KnownNames<'
     for file in &files {
         validator.check_builtins(file);
     }
-    validator.walk_file(entry, &BTreeSet::new(), false, &mut Vec::new());
+    validator.walk_file(entry, &Locals::new(), None, &mut Vec::new());
     let Validator { files, problems, needs, uses_fqdn, uses_staged, .. } = validator;
     if problems.is_empty() { Ok(Validated { files, needs, uses_fqdn, uses_staged }) } else { Err(problems) }
 }
@@ -69,8 +72,8 @@ struct Validator<'a> {
     files: BTreeMap<String, Arc<Source>>,
     /// Files and components with a reported problem.
     reported: BTreeSet<String>,
-    /// Visited fragments: file, component, local names, whether inside a component.
-    walked: BTreeSet<(String, String, BTreeSet<String>, bool)>,
+    /// Visited fragments: file, component, local names, whether inside a component, and of members.
+    walked: BTreeSet<(String, String, Locals, Option<bool>)>,
     problems: Vec<Problem>,
     needs: Needs,
     uses_fqdn: bool,
@@ -204,15 +207,17 @@ impl Validator<'_> {
     }
 
     /// Checks a file and its parents.
-    fn walk_file(&mut self, file: &Arc<Source>, scope: &BTreeSet<String>, in_component: bool, stack: &mut Vec<String>) {
+    fn walk_file(&mut self, file: &Arc<Source>, scope: &Locals, in_component: Option<bool>, stack: &mut Vec<String>) {
         stack.push(file.name.clone());
         let mut scope = scope.clone();
         // Blocks of a child and its parents can see the variables that the others set, depending on the render order.
-        scope.extend(file.uses.body.sets.iter().filter(|_| file.uses.extends.is_some()).cloned());
+        scope.extend(
+            file.uses.body.sets.iter().filter(|_| file.uses.extends.is_some()).map(|name| (name.clone(), false)),
+        );
         if let Some(ident) = &file.uses.extends
             && let Some(parent) = self.resolve_nested(file, ident, stack)
         {
-            scope.extend(parent.uses.body.sets.iter().cloned());
+            scope.extend(parent.uses.body.sets.iter().map(|name| (name.clone(), false)));
             self.walk_file(&parent, &scope, in_component, stack);
         }
         self.walk_fragment(file, "", &file.uses.body, &scope, in_component, stack);
@@ -233,14 +238,15 @@ impl Validator<'_> {
         None
     }
 
-    /// Checks one fragment. `scope` has the local names around it; the body of a component sees nothing else.
+    /// Checks one fragment. `scope` has the local names around it, and whether each is of members; the body of a component
+    /// sees nothing else. Inside a component, `in_component` says whether its arguments may be members.
     fn walk_fragment(
         &mut self,
         file: &Arc<Source>,
         component: &str,
         fragment: &Fragment,
-        scope: &BTreeSet<String>,
-        in_component: bool,
+        scope: &Locals,
+        in_component: Option<bool>,
         stack: &mut Vec<String>,
     ) {
         if !self.walked.insert((file.name.clone(), component.to_owned(), scope.clone(), in_component)) {
@@ -249,16 +255,21 @@ impl Validator<'_> {
         for name in &fragment.variables {
             self.add_need(&name.ident.text, name.fields.first().map(|field| &*field.text));
             // A local name counts, as for rosters. In the body of a component, `host` is only an argument.
-            self.uses_fqdn |= !in_component && name.is_fqdn();
-            let is_local = name.local || scope.contains(&name.ident.text) || in_component;
-            self.needs.reads_port |= is_local && name.is_port();
-            if !name.local && !scope.contains(&name.ident.text) {
-                self.check_variable(file, name, in_component, fragment);
+            self.uses_fqdn |= in_component.is_none() && name.is_fqdn();
+            let is_local = name.local || scope.contains_key(&name.ident.text);
+            let of_members = |origin: &str| self.is_of_members(origin, scope, in_component);
+            self.needs.reads_port |= is_local && name.port_of().is_some_and(of_members);
+            if !is_local {
+                self.check_variable(file, name, in_component.is_some(), fragment);
             }
         }
         for call in &fragment.includes {
             if let Some(included) = self.resolve_nested(file, &call.ident, stack) {
-                let inner = scope.union(&call.scope).cloned().collect();
+                let mut inner = scope.clone();
+                inner.extend(call.scope.iter().map(|(name, origin)| {
+                    let of_members = |origin: &String| self.is_of_members(origin, scope, in_component);
+                    (name.clone(), origin.as_ref().is_some_and(of_members))
+                }));
                 self.walk_file(&included, &inner, in_component, stack);
             }
         }
@@ -273,8 +284,26 @@ impl Validator<'_> {
                 self.add_need(&ident.text, None);
                 self.uses_fqdn |= ident.text == "host";
             }
-            self.walk_fragment(&defining_file, name, &component.body, &BTreeSet::new(), true, &mut Vec::new());
+            let implicit = component.implicit.iter().map(|ident| &ident.text);
+            let of_members =
+                call.arguments.iter().chain(implicit).any(|it| self.is_of_members(it, scope, in_component));
+            self.walk_fragment(
+                &defining_file,
+                name,
+                &component.body,
+                &Locals::new(),
+                Some(of_members),
+                &mut Vec::new(),
+            );
         }
+    }
+
+    /// Whether values come from members: from a roster, from what an including template took from one, or from an argument
+    /// of a component that is called with some.
+    fn is_of_members(&self, origin: &str, scope: &Locals, in_component: Option<bool>) -> bool {
+        let is_roster = || matches!(self.known.names.get(origin), Some(NameKind::List | NameKind::Map));
+        let of_roster = || origin == "rosters" || is_roster();
+        in_component.or_else(|| scope.get(origin).copied()).unwrap_or_else(of_roster)
     }
 
     /// Local names count too: after a `set` in one branch, the other branch still reads the roster of that name.

@@ -212,7 +212,7 @@ const SERVICES: [Service; 15] = [
     Service {
         name: "lock",
         path: "/locks/leader",
-        payload: None,
+        payload: Some("\"lock\""),
         nodes: &[
             ("ffffffffffffffffffffffffffffffff__lock__0000000003", b"web1:80"),
             ("00000000000000000000000000000000__lock__0000000011", b"web1:80"),
@@ -229,7 +229,7 @@ const SERVICES: [Service; 15] = [
     Service {
         name: "party",
         path: "/party",
-        payload: None,
+        payload: Some("\"party\""),
         nodes: &[
             ("00000000000000000000000000000000__party__", b"web1"),
             ("11111111111111111111111111111111__party__", b"web2:80"),
@@ -240,7 +240,7 @@ const SERVICES: [Service; 15] = [
     Service {
         name: "shallow_party",
         path: "/shallow",
-        payload: None,
+        payload: Some("\"shallow_party\""),
         nodes: &[("00000000000000000000000000000000-web1-4711", b"")],
         broken: None,
         lines: &["web1-4711 id=web1-4711 weight= status= more="],

@@ -12,8 +12,12 @@ fn each_format_is_detected() {
     for (format, nodes) in samples() {
         for (name, data) in &nodes {
             let chosen = detect_node(name, &Ok(NodeContent::ephemeral(data.as_bytes())));
-            let told = if format == Format::HostPort { Format::Nextdoor } else { format.clone() };
-            assert_eq!(chosen, Some(told), "{name} {data}");
+            let told = match format {
+                Format::Lock | Format::Party => None,
+                Format::HostPort | Format::ShallowParty => Some(Format::Nextdoor),
+                _ => Some(format.clone()),
+            };
+            assert_eq!(chosen, told, "{name} {data}");
         }
     }
 }
@@ -33,6 +37,20 @@ fn the_majority_of_nodes_decides_the_format() {
         (&[("i-1_1", r#"{"host":"a b","port":1}"#)][..], None),
     ] {
         assert_eq!(detect(&nodes(list)), expected, "{list:?}");
+    }
+}
+
+/// A program may keep a lock beside the servers of a path, or the only node of a path may be one.
+#[test]
+fn a_node_of_a_recipe_of_kazoo_indicates_no_format() {
+    let hex = "0123456789abcdef0123456789abcdef";
+    for name in [format!("{hex}__lock__0000000001"), format!("{hex}__party__"), format!("{hex}-web9")] {
+        let list = [("web1", ""), ("web2", ""), (&*name, "10.0.0.9")];
+        for list in [&list[..], &list[2..]] {
+            let found = detect(&nodes(list));
+            assert!(!matches!(found, Some(Format::Lock | Format::Party | Format::ShallowParty)), "{name}: {found:?}");
+        }
+        assert_eq!(detect(&nodes(&[("10.0.0.1:80", ""), (&*name, "")])), Some(Format::Nextdoor), "{name}");
     }
 }
 

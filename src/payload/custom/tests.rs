@@ -11,6 +11,7 @@ fn fields_are_read_from_the_configured_keys() {
     for (host, port, name, expected) in [
         ("ip", "svc.ports.0", "n1", ("10.0.0.1", Some(8080))),
         ("", "svc.ports.0", "h:1", ("h", Some(8080))),
+        ("", "svc.ports.0", "h:0", ("h", Some(8080))),
         ("ip", "", "h:1", ("10.0.0.1", Some(1))),
         ("", "", "h", ("h", None)),
         ("", "", "[::1]:1", ("::1", Some(1))),

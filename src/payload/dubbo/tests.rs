@@ -35,6 +35,12 @@ fn weight_and_state_have_defaults() {
 }
 
 #[test]
+fn a_provider_with_port_0_is_a_member_without_a_port() {
+    let fields = member("dubbo%3A%2F%2F10.0.0.1%3A0%2Fcom.foo.BarService");
+    assert_eq!((fields.host.as_deref(), fields.port), (Some("10.0.0.1"), None));
+}
+
+#[test]
 fn other_nodes_are_not_providers() {
     for name in ["override%3A%2F%2F0.0.0.0%2Fx", "consumer%3A%2F%2F10.0.0.1%2Fx", "empty%3A%2F%2F10.0.0.1%2Fx"] {
         assert!(matches!(decode(name), Ok(Parsed::Other)), "{name}");

@@ -24,6 +24,10 @@ fn ports_and_weights_are_numbers_or_numeric_strings() {
         (json!(65536), None),
         (json!("+80"), None),
         (json!(80.5), None),
+        (json!(8080.0), Some(8080)),
+        (json!(70000.0), None),
+        (json!(1e300), None),
+        (json!(0.0), None),
         (json!(true), None),
     ] {
         assert_eq!(port(&value), expected, "{value}");

@@ -12,6 +12,8 @@ fn names_give_host_and_port() {
         ("web1:http", Some("web1:http"), None),
         ("web1:+80", Some("web1:+80"), None),
         ("web1:70000", Some("web1:70000"), None),
+        ("web1:0", Some("web1:0"), None),
+        ("fe80::1%eth0", Some("fe80::1%eth0"), None),
         (":80", Some(":80"), None),
     ];
     for (name, host, port) in cases {
@@ -55,7 +57,7 @@ fn weight_and_status_come_from_the_data() {
 
 #[test]
 fn a_name_without_a_port_takes_host_and_port_from_the_data() {
-    let cases: [(&str, &str, &str, Option<u16>); 20] = [
+    let cases: [(&str, &str, &str, Option<u16>); 22] = [
         ("api1", r#"{"host":"10.0.0.1","port":80}"#, "10.0.0.1", Some(80)),
         ("api1", r#"{"host":"10.0.0.1","port":"80"}"#, "10.0.0.1", Some(80)),
         ("api1", r#"{"host":"[2001:db8::1]","port":80}"#, "2001:db8::1", Some(80)),
@@ -64,7 +66,9 @@ fn a_name_without_a_port_takes_host_and_port_from_the_data() {
         ("api1", r#"{"ip":"10.0.0.1","port":80}"#, "10.0.0.1", Some(80)),
         ("api1", r#"{"host":"10.0.0.1"}"#, "10.0.0.1", None),
         ("api1", r#"{"port":80}"#, "api1", Some(80)),
+        ("api1", r#"{"host":"10.0.0.1","port":8080.0}"#, "10.0.0.1", Some(8080)),
         ("api1", "10.0.0.1:80\n", "10.0.0.1", Some(80)),
+        ("api1", "10.0.0.1:0", "10.0.0.1", None),
         ("api1", "[2001:db8::1]:80", "2001:db8::1", Some(80)),
         // HiveServer2, whose name is the same.
         ("serverUri=h1:10000;version=3.1.3;sequence=0000000007", "", "h1", Some(10000)),

@@ -66,7 +66,7 @@ fn calls_are_found_with_their_local_names() {
     );
     assert_eq!(uses.extends.map(|ident| ident.text), Some("base".into()));
     assert_eq!(uses.body.includes[0].ident.text, "line");
-    assert!(uses.body.includes[0].scope.contains("m"));
+    assert!(uses.body.includes[0].scope.contains_key("m"));
     assert_eq!(uses.body.calls[0].ident.text, "a.b");
     let texts = |words: &[Ident]| words.iter().map(|ident| ident.text.clone()).collect::<Vec<_>>().join(" ");
     assert_eq!(

@@ -31,7 +31,7 @@ fn problems(nodes: &[(&str, &str)], reads_port: bool) -> (Health, Vec<String>) {
 
 #[test]
 fn a_member_without_a_usable_port_does_not_satisfy_min() {
-    for (name, data) in [("10.0.0.1:http", ""), ("web1", r#"{"port":99999}"#), ("web1", r#"{"host":"10.0.0.1" }}"#)] {
+    for (name, data) in [("10.0.0.1:99999", ""), ("web1", r#"{"port":99999}"#), ("web1", r#"{"port":"http"}"#)] {
         let mut bench = bench(true);
         bench.reset(
             &web(),
@@ -75,6 +75,19 @@ fn members_without_a_port_are_a_problem_of_a_template_that_reads_it() {
     assert_eq!(status(&bench).templates[0].warnings, ["1 member has no port, which the template reads: web2 of web"]);
     show(&mut bench, &[("10.0.0.1:80", "")]);
     assert_eq!(health(&bench), (Health::Ok, vec![]));
+}
+
+#[test]
+fn a_member_that_names_no_port_counts_whatever_its_data_is() {
+    for data in [r#"{"port":0}"#, r#"{"port":""}"#, "pid:123456", "{'weight': 1}"] {
+        let mut bench = bench(true);
+        show(&mut bench, &[("10.0.0.1:80", ""), ("web2", data)]);
+        let status = status(&bench);
+        assert_eq!((status.rosters[0].members, status.rosters[0].quarantined), (2, 0), "{data}");
+        assert_eq!(status.rosters[0].data_errors, usize::from(data.starts_with('{') && data.contains('\'')), "{data}");
+        let warning = "1 member has no port, which the template reads: web2 of web";
+        assert_eq!(status.templates[0].warnings, [warning], "{data}");
+    }
 }
 
 #[test]
