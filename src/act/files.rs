@@ -25,6 +25,7 @@ use crate::decide::event::microseconds;
 use crate::decide::{Event, Failure, Outcome};
 use crate::error::Setback;
 use crate::log::emit;
+use crate::state::journal::ModeAndOwner;
 
 pub mod answer;
 pub mod attributes;
@@ -269,24 +270,49 @@ pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -
         .flatten()
 }
 
-/// The bytes that a template's first publication replaces, or those in its block, to be kept in the history. `None` if
-/// there are none, or if they cannot be read or are more than [`MAX_KEPT`]. Also `None` if the new file has other owners
-/// or a wider mode than the old one: a rollback would show the old bytes to users who could not read them.
-pub async fn previous_content(writer: &Writer, template: &TemplateConfig) -> Option<Vec<u8>> {
+/// The bytes that a template's first publication replaces, or those in its block, to be kept in the history, with the
+/// mode and owner of their file. `None` if there are none, or if they cannot be read or are more than [`MAX_KEPT`]. Also
+/// `None` if the new file has other owners or a wider mode than the old one: a rollback would show the old bytes to users
+/// who could not read them.
+pub async fn previous_content(writer: &Writer, template: &TemplateConfig) -> Option<(Arc<[u8]>, ModeAndOwner)> {
     let template = template.clone();
     let read = move |state: &mut FileState| {
         let mut old = Place::find(&template, &mut state.directories).ok()??.existing().ok()??;
         let is_small = u64::try_from(old.stat.st_size).is_ok_and(|size| size <= MAX_KEPT);
-        if !is_small || Permissions::new(&template, Some(&old)).opens(&old) {
+        if !is_small || Permissions::new(&template, Some(&old)).opens(old.mode_and_owner()) {
             return None;
         }
         let bytes = old.read(&template.dest).ok()?;
-        match &template.placing.block {
-            Some(block) => block::content(&bytes, block).map(<[u8]>::to_vec),
-            None => Some(bytes),
-        }
+        let content = match &template.placing.block {
+            Some(block) => block::content(&bytes, block)?.into(),
+            None => bytes.into(),
+        };
+        Some((content, old.mode_and_owner()))
     };
     writer.call(read).await.ok()?
+}
+
+/// Refuses to put a content back if users may read the template's file who could not read the one that it is from, which
+/// `had` this mode and owner.
+///
+/// # Errors
+/// The refusal. Also if the current file cannot be looked at.
+pub async fn may_put_back(writer: &Writer, template: &TemplateConfig, had: ModeAndOwner) -> Result<(), Setback> {
+    let template = template.clone();
+    let look = move |state: &mut FileState| {
+        let place = Place::find(&template, &mut state.directories)?;
+        let old = place.as_ref().map(Place::existing).transpose()?.flatten();
+        if !Permissions::new(&template, old.as_ref()).opens(had) {
+            return Ok(());
+        }
+        let [mode, owner, group] = [had.mode, had.owner, had.group].map(Option::unwrap_or_default);
+        let tried = format!("put the old content back in {}", template.dest.display());
+        let why = "users may read the file now who could not read it before rosterd wrote it";
+        let hint =
+            format!("set mode = \"{mode:04o}\", owner = {owner} and group = {group} on the template, and send HUP");
+        Err(Setback::new(tried, why).hint(hint))
+    };
+    writer.call(look).await.flatten()
 }
 
 /// Returns the templates whose destinations changed since the agent wrote them, with a description, and those that

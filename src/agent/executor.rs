@@ -198,8 +198,8 @@ impl Executor {
             let Updated { outcome, digest, content, previous } = updating.await;
             let took_ms = started.elapsed().as_millis().try_into().ok();
             if let (Some(history), Some(bytes), Some(change)) = (history, content, change_of(&outcome)) {
-                if let (Outcome::Replaced, Some(previous)) = (&outcome, previous) {
-                    history.record_file(FileChange::found(&template, previous));
+                if let (Outcome::Replaced, Some((previous, had))) = (&outcome, previous) {
+                    history.record_file(FileChange::found(&template, previous, had, batch));
                 }
                 let (checked, template, dest) =
                     (template.check.is_some(), Arc::clone(&template.name), template.dest.clone());
@@ -213,6 +213,7 @@ impl Executor {
                     checked,
                     restores,
                     batch,
+                    had: None,
                 });
             }
             let (name, dest) = (Arc::clone(&template.name), placed.unwrap_or_else(|| template.dest.clone()));

@@ -13,6 +13,7 @@ use crate::decide::Event;
 use crate::decide::publication::ViewVersion;
 use crate::log::cut;
 use crate::payload::mask_credentials;
+use crate::state::journal::ModeAndOwner;
 
 /// The most bytes of a field. The output of a check or a reload is at the end of its `reason`.
 const MAX_FIELD: usize = 8 * 1024;
@@ -22,6 +23,9 @@ const MAX_LIST: usize = 50;
 
 /// The most bytes of a diff in an entry. `history diff` shows all of it while both contents are kept.
 pub const MAX_DIFF: usize = 16 * 1024;
+
+/// What was in place: before a file was first written, or what a file should hold already.
+pub const FOUND: &str = "file_found";
 
 /// The events that are recorded. A file that was written has an entry with its content instead of its event.
 pub const RECORDED: [&str; 37] = [
@@ -112,9 +116,13 @@ pub struct Generation {
     /// After a rollback: the generation that has the same content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
-    /// The same for all files that were replaced together as a unit, or restored together.
+    /// The same for all files that were replaced together as a unit, or restored together. For what they replaced, see
+    /// [`FileChange::found`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<u64>,
+    /// The mode and owner of the file, if this is what was in place before it was first written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub had: Option<ModeAndOwner>,
     /// Whether the content is kept: only in answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<bool>,
@@ -154,12 +162,16 @@ pub struct FileChange {
     pub restores: Option<u64>,
     /// The same for all files that were replaced together as a unit, or restored together.
     pub batch: Option<u64>,
+    /// The mode and owner of the file, if this is what was in place before it was first written.
+    pub had: Option<ModeAndOwner>,
 }
 
 impl FileChange {
-    /// A content that was in place.
-    pub fn found(template: &TemplateConfig, bytes: Arc<[u8]>) -> Self {
-        Self { change: Change::Found, ..Self::unchecked(template, bytes, None) }
+    /// A content that was in place before `batch` replaced it, and the mode and owner of its file. All that a batch
+    /// replaced has a batch of its own: the complement.
+    pub fn found(template: &TemplateConfig, bytes: Arc<[u8]>, had: ModeAndOwner, batch: Option<u64>) -> Self {
+        let batch = batch.map(|batch| !batch);
+        Self { change: Change::Found, had: Some(had), ..Self::unchecked(template, bytes, batch) }
     }
 
     /// A file that was restored after a failed reload. `batch` is the same for all files that were restored together.
@@ -178,6 +190,7 @@ impl FileChange {
             checked: false,
             restores: None,
             batch,
+            had: None,
         }
     }
 }

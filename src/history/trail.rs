@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::contents::Contents;
-use super::entry::{Change, Draft, Entry, FileChange, Generation, MAX_DIFF, millis};
+use super::entry::{Change, Draft, Entry, FOUND, FileChange, Generation, MAX_DIFF, millis};
 use super::no_content::NoContent;
 use crate::act::files::unified_diff;
 use crate::config::HistoryConfig;
@@ -18,6 +18,7 @@ use crate::error::Exit;
 use crate::log::emit;
 use crate::model::digest::sha256;
 use crate::state::append_log::{self, Access, AppendLog, Header};
+use crate::state::journal::ModeAndOwner;
 
 #[cfg(test)]
 mod tests;
@@ -194,7 +195,7 @@ impl Trail {
         }
         let event = match file.change {
             Change::Restored => "file_restored",
-            Change::Found => "file_found",
+            Change::Found => FOUND,
             Change::Written | Change::Refused => "file_written",
         };
         let mut fields = serde_json::Map::from_iter([("dest".to_owned(), file.dest.display().to_string().into())]);
@@ -206,6 +207,7 @@ impl Trail {
             checked: file.checked.then_some(true),
             restores: file.restores,
             batch: file.batch,
+            had: file.had,
             kept: None,
         };
         self.record(Entry {
@@ -256,14 +258,36 @@ impl Trail {
     }
 
     /// The generation of another template's file that was in place together with a generation: of the same batch, or
-    /// else the last one before it.
+    /// else the last one before it. If the batch is that of what a publication replaced, what the publication wrote was
+    /// not in place with it; a file that the publication found as it wanted it was.
     pub fn together_with(&self, entry: &Entry, template: &str) -> Option<u64> {
-        let batch = entry.generation.as_ref().and_then(|generation| generation.batch);
-        let is_of =
-            |it: &&Arc<Entry>| it.generation.is_some() && it.templates.first().is_some_and(|name| name == template);
-        let mates = || self.entries().filter(is_of);
-        let same = mates().find(|it| batch.is_some() && it.generation.as_ref().and_then(|it| it.batch) == batch);
-        same.or_else(|| mates().rfind(|it| it.number < entry.number)).map(|it| it.number)
+        let batch_of = |it: &Entry| it.generation.as_ref().and_then(|generation| generation.batch);
+        let batch = batch_of(entry);
+        let replaced_by = batch.filter(|_| entry.event == FOUND).map(|batch| !batch);
+        let is_before = |it: &&Arc<Entry>| {
+            let is_of_it = replaced_by.is_some() && batch_of(it) == replaced_by;
+            if is_of_it { it.event == FOUND } else { it.number < entry.number }
+        };
+        let same = self.generations(template).find(|it| batch.is_some() && batch_of(it) == batch);
+        same.or_else(|| self.generations(template).rfind(is_before)).map(|it| it.number)
+    }
+
+    /// The mode and owner of the file that the content of a generation was in before rosterd wrote it; `None` if there is
+    /// no such file, or the content was rendered. Rollbacks to that content and restored files have it, too.
+    pub fn had(&self, number: u64) -> Option<ModeAndOwner> {
+        let entry = self.get(number)?;
+        let generation = entry.generation.as_ref()?;
+        if entry.event == "file_written" && generation.restores.is_none() {
+            return None;
+        }
+        let same = self.generations(entry.templates.first()?).filter_map(|it| it.generation.as_ref());
+        same.filter(|it| it.digest == generation.digest).find_map(|it| it.had)
+    }
+
+    /// The generations of a template's file, the oldest first.
+    fn generations(&self, template: &str) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
+        let is_of = move |name: &String| name == template;
+        self.entries().filter(move |it| it.generation.is_some() && it.templates.first().is_some_and(is_of))
     }
 
     /// The entries since a time in milliseconds since 1970, about everything or only a template, roster or service.

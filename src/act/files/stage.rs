@@ -63,11 +63,11 @@ impl Permissions {
         Self { uid: None, gid: None, mode: self.mode & 0o700 }
     }
 
-    /// Whether users may read a file with these who may not read the old one.
-    pub fn opens(&self, old: &ExistingFile) -> bool {
-        let is_other = |wanted: Option<u32>, had: u32| wanted.is_some_and(|wanted| wanted != had);
-        let is_wider = self.mode & !old.mode() & 0o044 != 0;
-        is_wider || is_other(self.uid, old.stat.st_uid) || is_other(self.gid, old.stat.st_gid)
+    /// Whether users may read a file with these who may not read one that `had` those.
+    pub fn opens(&self, had: ModeAndOwner) -> bool {
+        let is_other = |wanted: Option<u32>, had: Option<u32>| wanted.is_some() && wanted != had;
+        let is_wider = self.mode & !had.mode.unwrap_or_default() & 0o044 != 0;
+        is_wider || is_other(self.uid, had.owner) || is_other(self.gid, had.group)
     }
 
     /// Describes what a file lacks; `None` if nothing.

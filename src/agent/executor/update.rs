@@ -10,6 +10,7 @@ use crate::decide::event::Hex;
 use crate::decide::{Failure, Outcome, Pin, Snapshot, Stage};
 use crate::history::Change;
 use crate::model::digest::digest_bytes;
+use crate::state::journal::ModeAndOwner;
 
 /// What a file gets.
 pub(super) enum Source {
@@ -29,8 +30,8 @@ pub(super) struct Updated {
     pub digest: Option<Hex>,
     /// What the file was to hold, if it is to be recorded.
     pub content: Option<Arc<[u8]>>,
-    /// What a file held that the history does not know yet.
-    pub previous: Option<Arc<[u8]>>,
+    /// What a file held that the history does not know yet, and its mode and owner.
+    pub previous: Option<(Arc<[u8]>, ModeAndOwner)>,
 }
 
 /// How the history calls an outcome; `None` if the content is not recorded.
@@ -65,14 +66,28 @@ impl Executor {
                     let outcome = file::remove(&writer, &template, owned_files, dry_run, diff.as_ref(), &stop).await;
                     return Updated { outcome, digest: None, content: None, previous: None };
                 }
-                Source::Pinned(pin) => Ok(Rendered { bytes: pin.content.to_vec(), copy: None }),
+                Source::Pinned(pin) => {
+                    let number = pin.generation;
+                    let had = match &history {
+                        Some(history) => history.ask(move |trail| trail.had(number)).await.flatten(),
+                        None => None,
+                    };
+                    let allowed = match had {
+                        Some(had) => files::may_put_back(&writer, &template, had).await,
+                        None => Ok(()),
+                    };
+                    let rendered = |()| Rendered { bytes: pin.content.to_vec(), copy: None };
+                    allowed.map(rendered).map_err(|setback| Failure::new(Stage::Write, setback.to_string()))
+                }
                 Source::Rendered(snapshot) => {
-                    render(&library, &renderers, &template, &Arc::new(snapshot), true, &mut batch_file).await
+                    let snapshot = Arc::new(snapshot);
+                    let rendered = render(&library, &renderers, &template, &snapshot, true, &mut batch_file).await;
+                    rendered.map_err(|message| Failure::new(Stage::Render, message))
                 }
             };
             let (mut digest, mut content, mut previous) = (None, None, None);
             let outcome = match rendered {
-                Err(message) => Outcome::Failed(Failure::new(Stage::Render, message)),
+                Err(failure) => Outcome::Failed(failure),
                 Ok(rendered) => {
                     // Only files of templates with `each` are recorded as owned.
                     let owned_files = owned_files.filter(|_| !dry_run && template.file_of().is_some());
@@ -80,7 +95,7 @@ impl Executor {
                     digest = Some(Hex(bytes));
                     content = keeps_content.then(|| Arc::from(rendered.bytes.as_slice()));
                     if history.is_some_and(|history| !history.knows(&template)) {
-                        previous = files::previous_content(&writer, &template).await.map(Arc::from);
+                        previous = files::previous_content(&writer, &template).await;
                     }
                     file::record_intent(&writer, owned_files.clone(), &template, bytes);
                     let outcome = match &output {

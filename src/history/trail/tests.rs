@@ -25,6 +25,7 @@ fn file(template: &str, change: Change, text: &str) -> FileChange {
         checked: false,
         restores: None,
         batch: None,
+        had: None,
     }
 }
 
@@ -227,6 +228,53 @@ fn the_generations_of_a_unit_are_found_together() {
     trail.add_file(restored("b", "b1"));
     assert_eq!(trail.together_with(trail.get(a4).unwrap(), "b"), Some(a4 + 1), "not the failed one before");
     assert_eq!(trail.together_with(trail.get(a1).unwrap(), "never"), None);
+}
+
+/// A batch writes a, b, and a new c, and finds that d is already as it should be. The old and e had a generation before.
+#[test]
+fn what_a_unit_replaced_is_found_together() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let mut trail = open(dir.path());
+    let mut put = |change: FileChange| {
+        trail.add_file(change);
+        trail.next - 1
+    };
+    let found = |template: &str| {
+        let config = TemplateConfig::new(template, "x.tera", "/etc/x");
+        FileChange::found(&config, Arc::from(*b"by hand"), ModeAndOwner::default(), Some(7))
+    };
+    let in_batch = |template, change| FileChange { batch: Some(7), ..file(template, change, "rendered") };
+    let e1 = put(file("e", Change::Written, "before"));
+    let e2 = put(in_batch("e", Change::Written));
+    let (a1, a2) = (put(found("a")), put(in_batch("a", Change::Written)));
+    let (b1, b2) = (put(found("b")), put(in_batch("b", Change::Written)));
+    let c2 = put(in_batch("c", Change::Written));
+    let d2 = put(in_batch("d", Change::Found));
+    for (number, wanted) in [
+        (a1, [Some(a1), Some(b1), None, Some(d2), Some(e1)]),
+        (b1, [Some(a1), Some(b1), None, Some(d2), Some(e1)]),
+        (a2, [Some(a2), Some(b2), Some(c2), Some(d2), Some(e2)]),
+        (b2, [Some(a2), Some(b2), Some(c2), Some(d2), Some(e2)]),
+        (d2, [Some(a2), Some(b2), Some(c2), Some(d2), Some(e2)]),
+    ] {
+        let entry = trail.get(number).unwrap();
+        assert_eq!(["a", "b", "c", "d", "e"].map(|mate| trail.together_with(entry, mate)), wanted, "{number}");
+    }
+}
+
+#[test]
+fn the_mode_of_what_was_in_place_is_known_until_the_same_is_rendered() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let mut trail = open(dir.path());
+    let config = TemplateConfig::new("t", "x.tera", "/etc/t");
+    let had = ModeAndOwner { mode: Some(0o600), owner: Some(7), group: Some(8) };
+    trail.add_file(FileChange::found(&config, Arc::from(*b"secret"), had, None));
+    write(&mut trail, "t", "rendered");
+    trail.add_file(FileChange { restores: Some(1), ..file("t", Change::Written, "secret") });
+    trail.add_file(FileChange::restored(&config, b"secret".to_vec(), 4));
+    write(&mut trail, "t", "secret");
+    let had_of = |number| trail.had(number);
+    assert_eq!([1, 2, 3, 4, 5, 6].map(had_of), [Some(had), None, Some(had), Some(had), None, None]);
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
-use super::{CONFIG, entries, events, generations, join, list, loaded, up};
+use super::{CONFIG, entries, events, generations, join, list, loaded, pinned, status_of, up};
 use crate::harness::site::Site;
 use crate::main_job::{member, site_with};
 use crate::serve::client::get;
@@ -240,6 +241,69 @@ fn what_was_in_place_before_the_first_write_can_be_put_back() {
     site.run(&["resume", "list"]).expect(0);
     agent.until("the members again", || site.read("out/list") == list(&[1]));
     assert_eq!(events(&site, "file_found").len(), 1, "only before the first write");
+}
+
+/// Both by the name of either, and never one of them with the new content of the other.
+#[test]
+fn what_was_in_place_before_a_unit_was_written_can_be_put_back_together() {
+    let mate = "\n[[template]]\nsrc = \"count.tera\"\ndest = \"out/count\"\nunit = \"edge\"\n";
+    let config = format!("{}{mate}", CONFIG.replace("isolate = false", "isolate = false\nunit = \"edge\""));
+    let start = |old: &[&str]| {
+        let site = site_with(&config, 1);
+        site.file("forbidden", "poison\n").file("templates/count.tera", "{{ web | length }}\n");
+        old.iter().for_each(|dest| _ = site.file(dest, "by hand\n"));
+        let agent = site.start();
+        loaded(&agent, &site, &[1]);
+        agent.until("all contents", || events(&site, "file_written").len() == 2);
+        (site, agent)
+    };
+    let files = |site: &Site| (site.read("out/list"), site.read("out/count"));
+    let written = (list(&[1]), "1\n".to_owned());
+
+    let (site, agent) = start(&["out/list", "out/count"]);
+    for (name, mate) in [("list", "count"), ("count", "list")] {
+        let done = site.run(&["rollback", name, &generations(&site, name)[0]]);
+        assert!(done.expect(0).stdout().contains(&format!("with {mate} of its unit")), "{}", done.stdout());
+        assert_eq!(files(&site), ("by hand\n".to_owned(), "by hand\n".to_owned()), "{name}");
+        site.run(&["resume", name]).expect(0);
+        agent.until("the members again", || files(&site) == written);
+    }
+
+    // A file that did not exist cannot be put back.
+    let (site, _agent) = start(&["out/list"]);
+    let refused = site.run(&["rollback", "list", &generations(&site, "list")[0]]);
+    let why = "the history has nothing that was in the file of count before rosterd wrote it: remove `unit` from list";
+    assert!(refused.expect(1).stderr().contains(why), "{}", refused.stderr());
+    assert_eq!((files(&site), pinned(&site, "list")), (written, None));
+}
+
+#[test]
+fn what_was_in_place_is_not_put_back_where_more_users_may_read_it() {
+    let with_mode = |mode| CONFIG.replace("isolate = false", &format!("isolate = false\nmode = \"{mode}\""));
+    let site = site_with(CONFIG, 1);
+    site.file("forbidden", "poison\n").file("out/list", "password\n");
+    let mode = || fs::metadata(site.path("out/list")).unwrap().permissions().mode() & 0o777;
+    fs::set_permissions(site.path("out/list"), fs::Permissions::from_mode(0o600)).unwrap();
+    let agent = site.start();
+    loaded(&agent, &site, &[1]);
+    agent.until("both contents", || generations(&site, "list").len() == 2);
+    let first = &generations(&site, "list")[0];
+
+    site.configure(&with_mode("0644"));
+    agent.signal(Signal::SIGHUP).until("everyone may read it", || mode() == 0o644);
+    let refused = site.run(&["rollback", "list", first]);
+    assert!(refused.expect(1).stderr().contains("set mode = \"0600\""), "{}", refused.stderr());
+    assert_eq!((site.read("out/list"), pinned(&site, "list")), (list(&[1]), None));
+
+    site.configure(&with_mode("0600"));
+    agent.signal(Signal::SIGHUP).until("only the owner may read it", || mode() == 0o600);
+    site.run(&["rollback", "list", first]).expect(0);
+    assert_eq!((site.read("out/list"), mode()), ("password\n".to_owned(), 0o600));
+    // Nor is the file that has it opened.
+    site.configure(&with_mode("0644"));
+    let error = || status_of(&site, "list").map(|it| it["last_error"].to_string()).unwrap_or_default();
+    agent.signal(Signal::SIGHUP).until("the refusal", || error().contains("put the old content back"));
+    assert_eq!((site.read("out/list"), mode()), ("password\n".to_owned(), 0o600));
 }
 
 /// A copy in the history could be put back under the new mode.
