@@ -6,23 +6,22 @@ use boon::{Compiler, Schemas};
 
 use crate::error::{Exit, Fatal};
 
-use super::json;
-use super::plan::Plan;
-use super::tree::Tree;
+use super::json::{self, Object};
+use super::path::{Env, Service};
 use super::words::name;
 
-/// Validates each view that would change.
+/// Validates new views of a service.
 ///
 /// # Errors
 /// One does not match: where, and why. Or the schema cannot be used.
-pub fn check(file: &Path, tree: &Tree, plan: &Plan) -> Result<(), Fatal> {
+pub fn check(file: &Path, service: &Service, views: &[(Env, Object)]) -> Result<(), Fatal> {
     let shown = file.display();
     let mut schemas = Schemas::new();
     let compiled = Compiler::new().compile(&file.to_string_lossy(), &mut schemas);
     let schema = compiled.map_err(|why| Fatal::new(Exit::Config, format!("{shown} cannot be used: {why:#}")))?;
-    for (env, view) in plan.new_views(&tree.service) {
-        let env = name(&tree.service, &env);
-        let value = serde_json::from_slice(&json::bytes(&view));
+    for (env, view) in views {
+        let env = name(service, env);
+        let value = serde_json::from_slice(&json::bytes(view));
         let value: serde_json::Value = value.map_err(|why| Fatal::new(Exit::Failed, format!("{env}: {why}")))?;
         schemas.validate(&value, schema).map_err(|why| {
             // The first line names the schema.

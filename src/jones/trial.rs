@@ -27,8 +27,8 @@ use crate::watch::StateAccess;
 use crate::watch::saved::SavedSource;
 use crate::zk::Bytes;
 
-use super::json;
-use super::path::Kind;
+use super::json::{self, Object};
+use super::path::{Env, Kind, Service};
 use super::plan::Plan;
 use super::schema;
 use super::tree::Tree;
@@ -40,21 +40,21 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The nodes that a change writes, with their new data; `None` for those that it deletes.
 type NewNodes = BTreeMap<NodePath, Option<Bytes>>;
 
-/// Runs the check of the service on each view that would change.
+/// Runs the check of a service on its new views.
 ///
 /// # Errors
 /// It refuses one, in its own words.
-pub async fn check_views(check: &JonesCheck, tree: &Tree, plan: &Plan) -> Result<(), Fatal> {
+pub async fn check_views(check: &JonesCheck, service: &Service, views: &[(Env, Object)]) -> Result<(), Fatal> {
     if let Some(schema) = &check.schema {
-        schema::check(schema, tree, plan)?;
+        schema::check(schema, service, views)?;
     }
     let Some(cmd) = &check.cmd else { return Ok(()) };
-    for (env, view) in plan.new_views(&tree.service) {
-        let shown = name(&tree.service, &env);
+    for (env, view) in views {
+        let shown = name(service, env);
         let failed = |why: String| Fatal::new(Exit::Failed, format!("{shown}: {why}; nothing was written"));
         let file = tempfile::Builder::new().prefix("rosterd-view-").suffix(".json").tempfile();
         let file = file.map_err(|why| failed(format!("cannot create a file for the check: {why}")))?;
-        let written = std::fs::write(file.path(), json::bytes(&view));
+        let written = std::fs::write(file.path(), json::bytes(view));
         written.map_err(|why| failed(format!("cannot write {}: {why}", file.path().display())))?;
         let src = file.path().to_string_lossy().into_owned();
         let command = cmd.fill(&|placeholder| match placeholder {

@@ -13,6 +13,7 @@
 //! Every error is a [`Problem`](problem::Problem). Nothing is kept between requests but sessions and passwords that were
 //! right, so several of these servers can run side by side: ZooKeeper compares versions. No GET writes anything.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -111,12 +112,21 @@ impl Handler for Shared {
     async fn answer(&self, request: Request<Incoming>, ends: Ends) -> Response<Body> {
         let web = Rc::clone(&self.0);
         let has_body = !request.body().is_end_stream();
-        // A task of its own: a client that goes away does not stop a change half way.
-        let answering = spawn_local(async move { timeout(LIMIT, answer(&web, request, ends)).await });
-        let mut response = match answering.await {
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => Problem::unreached("no answer in time; whether a change was written is not known").plain(),
-            Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed").plain(),
+        let wants = Wants::of(request.headers());
+        // A client that goes away before its user is known is forgotten with its connection.
+        let mut response = match admit(&web, &request, wants, ends).await {
+            ControlFlow::Break(response) => response,
+            ControlFlow::Continue(user) => {
+                // A task of its own: a client that goes away does not stop a change half way.
+                let answering = spawn_local(async move { timeout(LIMIT, answer(&web, request, user, wants)).await });
+                match answering.await {
+                    Ok(Ok(response)) => response,
+                    Ok(Err(_)) => {
+                        Problem::unreached("no answer in time; whether a change was written is not known").plain()
+                    }
+                    Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed").plain(),
+                }
+            }
         };
         let refuses = response.status().is_client_error() || response.status().is_server_error();
         let headers = response.headers_mut();
@@ -131,20 +141,28 @@ impl Handler for Shared {
     }
 }
 
-async fn answer(web: &Rc<Web>, request: Request<Incoming>, ends: Ends) -> Response<Body> {
-    if let Err(problem) = guard::host(&request, ends.local, &web.config.web.hosts) {
-        return problem.plain();
+/// Who asks, or the answer to a request that needs nobody or is refused.
+async fn admit(
+    web: &Web,
+    request: &Request<Incoming>,
+    wants: Wants,
+    ends: Ends,
+) -> ControlFlow<Response<Body>, Option<String>> {
+    if let Err(problem) = guard::host(request, ends.local, &web.config.web.hosts) {
+        return ControlFlow::Break(problem.plain());
     }
     if let Some((kind, file)) = pages::file(request.uri().path())
         && matches!(*request.method(), Method::GET | Method::HEAD)
     {
-        return full(StatusCode::OK, kind, file);
+        return ControlFlow::Break(full(StatusCode::OK, kind, file));
     }
-    let wants = Wants::of(request.headers());
-    let user = match web.access.user(request.headers(), ends.peer).await {
-        Ok(user) => user,
-        Err(problem) => return answers::problem(problem, wants, request.uri().path()),
-    };
+    match web.access.user(request.headers(), ends.peer).await {
+        Ok(user) => ControlFlow::Continue(user),
+        Err(problem) => ControlFlow::Break(answers::problem(problem, wants, request.uri().path())),
+    }
+}
+
+async fn answer(web: &Rc<Web>, request: Request<Incoming>, user: Option<String>, wants: Wants) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let answered = async {
         guard::origin(&request, &web.config.web.hosts)?;

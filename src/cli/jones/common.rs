@@ -14,6 +14,7 @@ use crate::config::{JonesCheck, RegistryUrl};
 use crate::error::{Exit, Fatal};
 use crate::jones::diff;
 use crate::jones::entry::Entry;
+use crate::jones::json::Object;
 use crate::jones::path::{Env, Service};
 use crate::jones::plan::Plan;
 use crate::jones::proposal::Proposal;
@@ -122,6 +123,18 @@ impl Context {
         Ok(Self { store: Store::new(&config, &state, timeout)?, checks })
     }
 
+    /// Runs the check of a service on the empty view that a new one has.
+    ///
+    /// # Errors
+    /// It refuses it, in its own words.
+    pub async fn check_new(&mut self, service: &Service) -> Result<(), Fatal> {
+        if let Some(check) = self.checks.get(service.as_str()) {
+            trial::check_views(check, service, &[(Env::ROOT, Object::new())]).await?;
+            self.store.restart_limit();
+        }
+        Ok(())
+    }
+
     /// Publishes a change of a service that was read as `tree`.
     ///
     /// # Errors
@@ -192,7 +205,7 @@ impl Reviewer<'_> {
         }
         self.shown = Some(text);
         if let Some(check) = &self.check {
-            trial::check_views(check, tree, plan).await?;
+            trial::check_views(check, &tree.service, &plan.new_views(&tree.service)).await?;
         }
         for config in &self.options.trials {
             for note in trial::try_config(&working_dir().join(config), tree, plan).await? {

@@ -1,14 +1,14 @@
 //! `serve`: services over HTTP.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 
-use crate::cli::Global;
+use crate::cli::{DEFAULT_CONFIG, Global};
 use crate::config::flags::working_dir;
 use crate::config::{JonesConfig, LogFormat};
 use crate::decide::Event;
@@ -49,7 +49,10 @@ pub async fn serve(
     let mut config = match state {
         // Otherwise the registry is not that of the configuration.
         StateAccess::ReadOnly(_) => global.loaded()?.jones,
-        _ => JonesConfig::default(),
+        _ => {
+            refuse_unused(&global.config().unwrap_or_else(|| DEFAULT_CONFIG.into()))?;
+            JonesConfig::default()
+        }
     };
     config.web.write |= args.write;
     let default = SocketAddr::from(([127, 0, 0, 1], 8889));
@@ -63,4 +66,32 @@ pub async fn serve(
     let address = listener.local_addr().map_err(unusable)?;
     log::emit(Event::HttpListening { listen: address.to_string() });
     Err(LocalSet::new().run_until(Web::new(config, pool, trials).run(&listener)).await)
+}
+
+/// Refuses to serve beside a configuration that is not read: whom it keeps out would be let in.
+fn refuse_unused(file: &Path) -> Result<(), Fatal> {
+    if matches!(file.try_exists(), Ok(false)) {
+        return Ok(());
+    }
+    let file = file.display();
+    let message = format!(
+        "{file} is not read, because a registry is given and no -c: its users, editors, masks and checks in [jones] would \
+         have no effect. Add -c {file}; the registry that is given still counts"
+    );
+    Err(Fatal::new(Exit::Config, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_is_not_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("rosterd.toml");
+        assert!(refuse_unused(&file).is_ok());
+        std::fs::write(&file, "[jones]\nauth = \"basic\"\n").unwrap();
+        let refused = refuse_unused(&file).unwrap_err();
+        assert!(refused.message.contains("Add -c ") && refused.exit == Exit::Config, "{}", refused.message);
+    }
 }

@@ -24,6 +24,9 @@ mod tests;
 /// How many passwords are compared at a time: each comparison takes a good part of a second of a processor, on purpose.
 const MAX_COMPARISONS: usize = 2;
 
+/// How many more may wait for that. One more is refused at once, so that a right password never waits for long.
+const MAX_WAITING: usize = 8;
+
 /// How many passwords that were right are remembered.
 const MAX_REMEMBERED: usize = 1000;
 
@@ -32,6 +35,8 @@ const MAX_REMEMBERED: usize = 1000;
 pub struct Access {
     config: JonesWeb,
     comparisons: Arc<Semaphore>,
+    /// Those that wait are counted, too.
+    asked: Semaphore,
     /// By user: the line of the file, and the digest of the password that it was right for.
     right: Mutex<HashMap<String, (String, String)>>,
 }
@@ -59,7 +64,8 @@ impl Access {
     /// The rules of a configuration.
     pub fn new(config: &JonesWeb) -> Self {
         let comparisons = Arc::new(Semaphore::new(MAX_COMPARISONS));
-        Self { config: config.clone(), comparisons, right: Mutex::default() }
+        let asked = Semaphore::new(MAX_COMPARISONS + MAX_WAITING);
+        Self { config: config.clone(), comparisons, asked, right: Mutex::default() }
     }
 
     /// Who sends a request; `None` if nobody is asked.
@@ -81,17 +87,25 @@ impl Access {
         };
         let (user, password) = credentials(headers).ok_or_else(|| refused("a user and a password are needed"))?;
         let users = read_users(file).map_err(|why| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why))?;
-        let Some(hash) = users.get(&user).cloned() else {
+        let is_known = users.contains_key(&user);
+        // For an unknown user the hash of another one, so that it takes the same time.
+        let Some(hash) = users.get(&user).or_else(|| users.values().max()).cloned() else {
             return Err(refused("there is no such user, or the password is wrong"));
         };
         let known = (hash.clone(), sha256(password.as_bytes()));
         let right = || self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        if right().get(&user) == Some(&known) {
+        if is_known && right().get(&user) == Some(&known) {
             return Ok(user);
         }
-        let _permit = self.comparisons.acquire().await;
-        let comparison = spawn_blocking(move || bcrypt::verify(password, &hash));
-        if !comparison.await.is_ok_and(Result::unwrap_or_default) {
+        let busy = |_| Problem::unreached("this server is busy: too many passwords are being compared");
+        let _asked = self.asked.try_acquire().map_err(busy)?;
+        let permit = Arc::clone(&self.comparisons).acquire_owned().await;
+        let comparison = spawn_blocking(move || {
+            // A comparison cannot be stopped, so it counts to its end.
+            let _permit = permit;
+            bcrypt::verify(password, &hash)
+        });
+        if !comparison.await.is_ok_and(Result::unwrap_or_default) || !is_known {
             return Err(refused("there is no such user, or the password is wrong"));
         }
         let mut right = right();

@@ -9,8 +9,10 @@ use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
 
 use crate::http_server::answers::Body;
-use crate::jones::path::Service;
+use crate::jones::json::Object;
+use crate::jones::path::{Env, Service};
 use crate::jones::tree::Tree;
+use crate::jones::trial;
 
 use super::Web;
 use super::answers::{json, tagged};
@@ -19,6 +21,9 @@ use super::data::{self, etag, host_etag};
 use super::edit::{Edit, entry};
 use super::problem::Problem;
 use super::reader::Reader;
+
+#[cfg(test)]
+mod tests;
 
 /// The fields of the bodies of writes.
 #[derive(Debug, Default, Deserialize)]
@@ -32,6 +37,8 @@ struct Fields {
     hosts: Option<Vec<String>>,
     percent: Option<u8>,
     id: Option<String>,
+    /// The tag of the service in the review that the user has seen.
+    reviewed: Option<String>,
 }
 
 /// What a write answers.
@@ -71,7 +78,7 @@ pub async fn route(web: &Rc<Web>, call: &Call, path: &[&str]) -> Result<Response
     let is_new = matches!(edit, Edit::Create { .. } | Edit::Canary { .. } | Edit::Pin { .. } | Edit::Rollback { .. });
     let user = call.user.as_deref();
     let entry = entry("", user, if fields.comment.is_empty() { comment(call) } else { &fields.comment });
-    let seen = seen(call, &edit)?;
+    let seen = seen(call, &edit, fields.reviewed)?;
     let revision = web.publish(&mut reader, &service, &edit, entry, seen).await?;
     Ok(json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &Written { revision }))
 }
@@ -83,7 +90,7 @@ async fn services(web: &Rc<Web>, call: &Call) -> Result<Response<Body>, Problem>
             let fields: Fields = call.json()?;
             let name = required(fields.service, "service")?;
             let (service, mut reader) = web.writer_of(call, &name).await?;
-            let revision = create(&mut reader, &service, call, &fields.comment).await?;
+            let revision = create(web, &mut reader, &service, call, &fields.comment).await?;
             Ok(json(StatusCode::CREATED, &Written { revision: Some(revision) }))
         }
         _ => Err(Problem::no_method("GET, HEAD, POST")),
@@ -93,10 +100,20 @@ async fn services(web: &Rc<Web>, call: &Call) -> Result<Response<Body>, Problem>
 /// Creates a service.
 ///
 /// # Errors
-/// It exists already, or cannot be created.
-pub async fn create(reader: &mut Reader<'_>, service: &Service, call: &Call, comment: &str) -> Result<u64, Problem> {
+/// It exists already, its check refuses an empty view, or it cannot be created.
+pub async fn create(
+    web: &Web,
+    reader: &mut Reader<'_>,
+    service: &Service,
+    call: &Call,
+    comment: &str,
+) -> Result<u64, Problem> {
     if !reader.store().any_tree(service).await?.envs.is_empty() {
         return Err(Problem::new(StatusCode::CONFLICT, format!("the service {service} exists already")));
+    }
+    if let Some(check) = web.config.checks.get(service.as_str()) {
+        trial::check_views(check, service, &[(Env::ROOT, Object::new())]).await?;
+        reader.store().restart_limit();
     }
     Ok(reader.store().init(service, None, entry("init", call.user.as_deref(), comment)).await?)
 }
@@ -195,8 +212,9 @@ fn version(call: &Call) -> Result<Option<i32>, Problem> {
     tag.parse().map(Some).map_err(|_| Problem::invalid("If-Match is not the version of a configuration"))
 }
 
-/// Whether what a write changes is as its user has seen it. The version of a `conf` is part of the edit.
-fn seen(call: &Call, edit: &Edit) -> Result<impl Fn(&Tree) -> bool, Problem> {
+/// Whether what a write changes is as its user has seen it, and the whole service as it was `reviewed`. The version of a
+/// `conf` is part of the edit.
+fn seen(call: &Call, edit: &Edit, reviewed: Option<String>) -> Result<impl Fn(&Tree) -> bool, Problem> {
     let host = match edit {
         Edit::Set { .. } | Edit::Delete { .. } | Edit::Create { .. } => None,
         Edit::Associate { hosts, .. } | Edit::Dissociate { hosts } => {
@@ -204,7 +222,7 @@ fn seen(call: &Call, edit: &Edit) -> Result<impl Fn(&Tree) -> bool, Problem> {
         }
         _ => Some((tag(call)?.to_owned(), None)),
     };
-    Ok(move |tree: &Tree| match &host {
+    let is_tagged = move |tree: &Tree| match &host {
         None => true,
         Some((tag, _)) if tag == "*" => true,
         Some((tag, Some(host))) => {
@@ -212,5 +230,6 @@ fn seen(call: &Call, edit: &Edit) -> Result<impl Fn(&Tree) -> bool, Problem> {
             *tag == host_etag(path)
         }
         Some((tag, None)) => *tag == etag(tree),
-    })
+    };
+    Ok(move |tree: &Tree| is_tagged(tree) && reviewed.as_ref().is_none_or(|tag| *tag == etag(tree)))
 }

@@ -114,7 +114,7 @@ async fn write(web: &Rc<Web>, call: &Call, service: &str, env: &Env) -> Result<R
     let (service, mut reader) = web.writer_of(call, service).await?;
     let user = call.user.as_deref();
     match call.method {
-        Method::POST if env.is_root() => _ = api::create(&mut reader, &service, call, "").await?,
+        Method::POST if env.is_root() => _ = api::create(web, &mut reader, &service, call, "").await?,
         Method::DELETE if env.is_root() => {
             let tree = reader.store().tree(&service).await?;
             reader.store().delete_service(&tree, entry("delete", user, "")).await?;

@@ -14,6 +14,7 @@ use crate::jones::path::{Env, Service};
 use crate::jones::pins;
 use crate::jones::plan::Plan;
 use crate::jones::proposal::{ConfEdit, Proposal};
+use crate::jones::store::CHANGED;
 use crate::jones::store::history::{Recorded, entries};
 use crate::jones::store::write::{Publication, Published};
 use crate::jones::tree::Tree;
@@ -23,9 +24,12 @@ use crate::text::time::utc;
 
 use super::Web;
 use super::call;
-use super::data::{DiffRow, EnvPage, MoveRow, diff_row, env_page, moves};
+use super::data::{DiffRow, EnvPage, MoveRow, diff_row, env_page, etag, moves};
 use super::problem::Problem;
 use super::reader::Reader;
+
+#[cfg(test)]
+mod tests;
 
 /// What a user wants. In JSON, `op` has its name in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -206,6 +210,8 @@ pub fn parse(text: &str) -> Result<Object, Problem> {
 /// What a change would do.
 #[derive(Debug, Clone, Serialize)]
 pub struct Review {
+    /// The tag of the service that it was made of. A write with it in `reviewed` is refused if the service is another one.
+    pub etag: String,
     /// Each changed `conf`.
     pub confs: Vec<DiffRow>,
     /// Each changed view, with the hosts that read it.
@@ -225,7 +231,7 @@ pub struct Review {
 }
 
 impl Review {
-    fn of(plan: &Plan) -> Self {
+    fn of(tree: &Tree, plan: &Plan) -> Self {
         let row = |diff: &crate::jones::plan::ObjectDiff| {
             diff_row(&diff.env, diff.before.as_ref(), diff.after.as_ref(), &diff.hosts)
         };
@@ -234,6 +240,7 @@ impl Review {
         hosts.sort();
         hosts.dedup();
         Self {
+            etag: etag(tree),
             confs: plan.confs.iter().map(row).collect(),
             views: plan.views.iter().map(row).collect(),
             moves: moves(&plan.hosts),
@@ -250,7 +257,7 @@ impl Web {
     /// Runs the checks of a change. Returns what they did, in words.
     async fn run_checks(&self, tree: &Tree, plan: &Plan) -> Result<Vec<String>, Fatal> {
         if let Some(check) = self.config.checks.get(tree.service.as_str()) {
-            trial::check_views(check, tree, plan).await?;
+            trial::check_views(check, &tree.service, &plan.new_views(&tree.service)).await?;
         }
         let mut notes = Vec::new();
         for file in &self.trials {
@@ -271,7 +278,7 @@ impl Web {
             Err(why) => return Err(explain(reader, service, edit, why).await),
         };
         let plan = Plan::new(&tree, &change, Entry { op, ..Entry::default() }).map_err(Problem::invalid)?;
-        let mut review = Review { is_empty: change.is_empty(), ..Review::of(&plan) };
+        let mut review = Review { is_empty: change.is_empty(), ..Review::of(&tree, &plan) };
         match self.run_checks(&tree, &plan).await {
             Ok(notes) => review.notes = notes,
             Err(why) => review.refusals.push(why.message),
@@ -279,8 +286,8 @@ impl Web {
         Ok(review)
     }
 
-    /// Publishes a change. `etag` is that of the service or host that the user has seen, as `seen` has it now; it must be
-    /// the same. Returns the revision; `None` if the service is so already.
+    /// Publishes a change, if `is_seen` holds for the service that it is made of: what the user has seen is still so.
+    /// Returns the revision; `None` if the service is so already.
     ///
     /// # Errors
     /// A rule or a check forbids it, somebody else has changed the same, or the ensemble is not reached.
@@ -294,12 +301,18 @@ impl Web {
     ) -> Result<Option<u64>, Problem> {
         let tree = reader.store().tree(service).await?;
         let (proposal, op) = edit.proposal(reader, &tree).await?;
+        let changed = || {
+            let message = format!("{service} was changed by somebody else meanwhile; nothing was written");
+            Fatal::new(CHANGED, message)
+        };
         if !is_seen(&tree) {
-            let detail = format!("{service} was changed by somebody else meanwhile; nothing was written");
-            return Err(Problem::new(StatusCode::CONFLICT, detail));
+            return Err(explain(reader, service, edit, changed()).await);
         }
         let publication = Publication { proposal, entry: Entry { op, ..entry }, staged: false };
-        let review = async |tree: &Tree, plan: &Plan| self.run_checks(tree, plan).await.map(|_| true);
+        let review = async |tree: &Tree, plan: &Plan| {
+            // After a race the plan is another one than the user has seen.
+            if is_seen(tree) { self.run_checks(tree, plan).await.map(|_| true) } else { Err(changed()) }
+        };
         match reader.store().publish(tree, &publication, review).await {
             Ok(Published::Done { revision, .. }) => Ok(Some(revision)),
             Ok(Published::Nothing | Published::Declined) => Ok(None),
@@ -359,12 +372,16 @@ async fn explain(reader: &mut Reader<'_>, service: &Service, edit: &Edit, why: F
 
 /// The own configuration of an environment at a version, if the history has it.
 fn conf_at(history: &std::collections::BTreeMap<u64, Recorded>, env: &Env, version: i32) -> Option<Object> {
-    let at = |change: &EnvChange| match &change.before {
+    let is_found = |op: &str| matches!(op, "outside" | "adopt");
+    let at = |(op, change): (&str, &EnvChange)| match &change.before {
+        // The version is the one that it was found with. The content before it may be of an older one.
+        Some(before) if is_found(op) => change.after.clone().filter(|_| before.version == version),
         Some(before) if before.version == version => before.conf.clone(),
         Some(before) if before.version.checked_add(1) == Some(version) => change.after.clone(),
-        None if version == 0 => change.after.clone(),
+        None if version == 0 && !is_found(op) => change.after.clone(),
         _ => None,
     };
     let newest = entries(history).into_values().rev();
-    newest.flat_map(|entry| &entry.changes).filter(|change| change.env == *env).find_map(at)
+    let changes = newest.flat_map(|entry| entry.changes.iter().map(|change| (&*entry.op, change)));
+    changes.filter(|(_, change)| change.env == *env).find_map(at)
 }

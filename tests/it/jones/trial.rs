@@ -108,3 +108,18 @@ fn a_view_is_refused_by_the_schema_of_its_service() {
     scene.configure("", "[jones.check.\"pycon\"]\ntimeout = \"1s\"\n");
     assert!(scene.jones(&["ls"]).expect(78).stderr().contains("a check needs `schema` or `cmd`"));
 }
+
+#[test]
+fn a_new_service_and_a_pin_are_checked_as_every_view_is() {
+    let scene = Scene::pycon();
+    scene.write(&["set", "pycon/parent", "pool=1"]);
+    scene.site.file("pool.schema.json", r#"{"required": ["pool"]}"#);
+    let check = |service: &str| format!("[jones.check.\"{service}\"]\nschema = \"pool.schema.json\"\n");
+    scene.configure("", &(check("pycon") + &check("new")));
+    let stderr = scene.refused(&["init", "new"], 1);
+    assert!(stderr.contains("new: the view does not match"), "{stderr}");
+    // The view had no pool then.
+    let stderr = scene.refused(&["pin", "pycon", "h1", "--rev", "r4", "-y"], 1);
+    assert!(stderr.contains("pycon/parent/child1: the view does not match"), "{stderr}");
+    scene.write(&["pin", "pycon", "h1", "--rev", "r5"]);
+}

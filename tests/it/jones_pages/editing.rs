@@ -58,27 +58,61 @@ fn a_conflict_keeps_the_text_and_goes_on_from_the_other_change() {
     browser.fill("#text", "{\n  \"locale\": \"de\",\n  \"mine\": 1\n}\n");
     browser.click("Review…");
     browser.shows("#reach", "Would change");
-    // Somebody else writes one of the keys and another one, in the moment before the click.
-    pages.cli(&["set", "pycon/parent", "locale=\"it\"", "theirs=2"]);
+    // Somebody else writes one of the keys and another one, whose name all objects of a script have, in the moment before
+    // the click.
+    pages.cli(&["set", "pycon/parent", "locale=\"it\"", "constructor=2"]);
     browser.click("Publish");
     browser.shows("#problem", "Nothing was written, and your text is kept.");
-    assert_eq!(pages.node("/services/pycon/conf/parent").unwrap(), r#"{"locale": "it", "theirs": 2}"#);
+    assert_eq!(pages.node("/services/pycon/conf/parent").unwrap(), r#"{"locale": "it", "constructor": 2}"#);
 
     browser.click("Back, without publishing");
     browser.shows("#conflict-versions", "Your edit began from version 2; version 3 is in force now.");
     browser.shows("#conflict-diff .add", "+  \"locale\": \"it\"");
-    browser.shows("#conflict-diff", "+  \"theirs\": 2");
+    browser.shows("#conflict-diff", "+  \"constructor\": 2");
     browser.shows("#conflict-keys", "Both changed locale: your value stays in your text.");
     assert!(browser.edited().contains("\"mine\": 1"), "{}", browser.edited());
-    browser.click("Go on from the new version");
     let conflict = "return document.querySelector('#conflict').checkVisibility()";
+    // A text that is not valid yet cannot take the other change.
+    let (mine, unfinished) = (browser.edited(), "{\n  \"locale\": \"de\",\n");
+    browser.fill("#text", unfinished);
+    browser.shows("#conflict-keys", "Correct it, then go on.");
+    browser.click("Go on from the new version");
+    assert_eq!((browser.run(conflict), browser.edited()), (json!(true), unfinished.to_owned()));
+    browser.fill("#text", &mine);
+    browser.click("Go on from the new version");
     assert_eq!(browser.run(conflict), false);
-    assert_eq!(browser.edited(), "{\n  \"locale\": \"de\",\n  \"theirs\": 2,\n  \"mine\": 1\n}");
+    assert_eq!(browser.edited(), "{\n  \"locale\": \"de\",\n  \"constructor\": 2,\n  \"mine\": 1\n}");
     browser.click("Review…");
     browser.shows("#changes .remove", "-  \"locale\": \"it\"");
     browser.publish("both");
     let conf: Value = serde_json::from_str(&pages.node("/services/pycon/conf/parent").unwrap()).unwrap();
-    assert_eq!(conf, json!({ "locale": "de", "theirs": 2, "mine": 1 }));
+    assert_eq!(conf, json!({ "locale": "de", "constructor": 2, "mine": 1 }));
+}
+
+#[test]
+fn what_is_published_is_what_was_reviewed_and_a_later_draft_is_kept() {
+    let pages = Pages::pycon(ROLES);
+    let browser = Pages::browser("ada");
+    pages.open(&browser, "/service/pycon/parent/");
+    browser.fill("#text", "{\n  \"locale\": \"de\"\n}\n");
+    browser.click("Review…");
+    browser.shows("#reach", "Would change 2 views, read by 2 hosts.");
+    // One more host comes to read the view.
+    pages.cli(&["associate", "pycon/parent", "h3"]);
+    browser.click("Publish");
+    browser.shows("#problem", "Nothing was written. Reload this page to review the change again.");
+    assert_eq!(pages.node("/services/pycon/conf/parent").unwrap(), r#"{"locale": "fr"}"#);
+    pages.open(&browser, "/review/pycon");
+    browser.shows("#reach", "Would change 2 views, read by 3 hosts.");
+    // Another window edits the draft meanwhile.
+    browser.run(
+        "const key = JSON.stringify(['draft', 'pycon', 'parent']); const draft = JSON.parse(localStorage.getItem(key)); \
+         localStorage.setItem(key, JSON.stringify({ ...draft, text: '{\"later\": 1}' }))",
+    );
+    browser.publish("");
+    assert_eq!(pages.node("/services/pycon/conf/parent").unwrap(), r#"{"locale": "de"}"#);
+    browser.shows("#edit-state", "Not published.");
+    assert_eq!(browser.edited(), "{\"later\": 1}");
 }
 
 #[test]

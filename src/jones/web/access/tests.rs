@@ -3,9 +3,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Access, check};
+use super::{Access, MAX_COMPARISONS, MAX_WAITING, check};
 use crate::config::{Grants, JonesWeb, WebAuth};
 
 fn grants(rules: &[(&str, &[&str])]) -> Grants {
@@ -110,6 +112,47 @@ async fn a_password_is_compared_with_its_hash_in_the_file() {
     assert_eq!(ask(&basic("ada:new")).await, Ok(Some("ada".to_owned())));
     fs::remove_file(&users).unwrap();
     assert_eq!(ask(&basic("ada:new")).await, Err(500), "no file is not no user");
+}
+
+/// An access with ada, whose password is `right`.
+fn basic(dir: &std::path::Path) -> Access {
+    let users = dir.join("users");
+    fs::write(&users, format!("ada:{}\n", bcrypt::hash("right", 4).unwrap())).unwrap();
+    Access::new(&JonesWeb { auth: Some(WebAuth::Basic { users }), ..JonesWeb::default() })
+}
+
+async fn ask(access: &Access, user: &str, password: &str) -> Result<Option<String>, u16> {
+    let value = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+    let user = access.user(&headers(&[("authorization", &*value)]), "127.0.0.1".parse().unwrap()).await;
+    user.map_err(|problem| problem.status.as_u16())
+}
+
+#[tokio::test]
+async fn only_a_few_passwords_wait_and_who_goes_away_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = basic(dir.path());
+    // An unknown user costs as much as a wrong password.
+    for user in ["ada", "bob"] {
+        let answers = join_all((0..50).map(|_| ask(&access, user, "wrong"))).await;
+        let refused = |status: u16| answers.iter().filter(|answer| **answer == Err(status)).count();
+        let compared = MAX_COMPARISONS + MAX_WAITING;
+        assert_eq!((refused(401), refused(503)), (compared, 50 - compared), "{user}");
+    }
+    for _ in 0..800 {
+        let _ = ask(&access, "ada", "wrong").now_or_never();
+    }
+    assert_eq!(ask(&access, "ada", "right").await, Ok(Some("ada".to_owned())));
+}
+
+#[tokio::test]
+async fn the_hash_that_an_unknown_user_is_compared_with_lets_nobody_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = basic(dir.path());
+    assert_eq!(ask(&access, "bob", "right").await, Err(401));
+    assert_eq!(ask(&access, "ada", "right").await, Ok(Some("ada".to_owned())));
+    let text = fs::read_to_string(dir.path().join("users")).unwrap();
+    fs::write(dir.path().join("users"), text.replace("ada:", "bob:")).unwrap();
+    assert_eq!(ask(&access, "ada", "right").await, Err(401), "a remembered one");
 }
 
 #[test]

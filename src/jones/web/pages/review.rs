@@ -6,8 +6,7 @@ use crate::jones::web::data::{Frame, ServicePage};
 
 /// `/review/S`: a change before it is published.
 pub fn review(frame: &Frame, of: &ServicePage) -> String {
-    let mut page = Page::of(frame, &of.service, format!("Review for {}", frame.title), links::review(&of.service));
-    page.put("etag", &*of.etag);
+    let page = Page::of(frame, &of.service, format!("Review for {}", frame.title), links::review(&of.service));
     let root = links::env(&of.service, "");
     page.write(None, |html| {
         html.element("p", &[("id", "no-change")], |html| {

@@ -111,7 +111,8 @@
   /** Whether a text is an object in JSON. */
   function isObject(text) {
     try {
-      return JSON.parse(text)?.constructor === Object;
+      const value = JSON.parse(text);
+      return typeof value === 'object' && value !== null && !Array.isArray(value);
     } catch {
       return false;
     }
@@ -124,9 +125,8 @@
     return [...touched(b, t)].filter((key) => mineTouched.has(key) && compact(m.get(key)) !== compact(t.get(key)));
   }
 
-  /** My changes of the keys on top of theirs. A text that is no object yet stays as it is. */
+  /** My changes of the keys on top of theirs. All three are objects. */
   function merge(base, mine, theirs) {
-    if (![base, mine, theirs].every(isObject)) return mine;
     const [b, m, result] = [base, mine, theirs].map(entries);
     for (const key of touched(b, m)) {
       if (m.has(key)) result.set(key, m.get(key));
@@ -245,9 +245,16 @@
         `Your edit began from version ${draft.version}; version ${page.version} is in force now. Your text is kept below.`;
       byId('conflict-diff').replaceChildren(diff(compare(draft.base, inForce)));
       const both = touchedByBoth(draft.base, draft.text, inForce);
-      byId('conflict-keys').textContent = both.length
+      byId('conflict-keys').textContent = cannotMerge() ?? (both.length
         ? plain(`Both changed ${both.join(', ')}: your value stays in your text.`)
-        : 'Their other keys are taken into your text.';
+        : 'Their other keys are taken into your text.');
+    }
+
+    /** Why the edit cannot go on from what is in force. */
+    function cannotMerge() {
+      if (!isObject(draft.text)) return 'Your text is not a JSON object yet. Correct it, then go on.';
+      if (isObject(draft.base) && isObject(inForce)) return null;
+      return 'One of the two versions is not a JSON object: copy your text, then discard the edit.';
     }
 
     function showProblem(data, problem) {
@@ -295,6 +302,7 @@
       changed();
     });
     byId('conflict-go-on').addEventListener('click', () => {
+      if (cannotMerge()) return showProblem({}, cannotMerge());
       text.value = merge(draft.base, draft.text, inForce);
       draft = { ...draft, version: page.version, base: inForce };
       changed();
@@ -352,7 +360,7 @@
 
     /** Says what is wrong, and what to do. */
     function refuse({ status, data, problem }) {
-      const help = status === 409 && isEdit
+      const help = status === 409 && isEdit && data.version !== change.base_version
         ? 'Nothing was written, and your text is kept. Go back to see the other change and to go on from it.'
         : status === 409 ? 'Nothing was written. Reload this page to review the change again.' : status && 'Nothing was written.';
       byId('reach').textContent = '';
@@ -368,7 +376,7 @@
     const plan = answer.data;
     showPlan(plan);
     if (plan.refusals.length) return refuse({ status: 422, problem: plan.refusals.join('\n') });
-    let seen = { version: change.base_version, service: page.etag }[tag];
+    let seen = { version: change.base_version, service: plan.etag }[tag];
     if (tag === 'host') seen = (await call('GET', url(change))).data.etag;
     button.disabled = plan.is_empty;
     byId('canary').hidden = !isEdit || plan.is_empty;
@@ -376,11 +384,12 @@
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
       button.disabled = true;
-      const body = { comment: new FormData(form).get('comment') };
+      const body = { comment: new FormData(form).get('comment'), reviewed: plan.etag };
       for (const field of wanted) body[field] = change[field];
       const done = await call(method, url(change), body, seen);
       if (done.problem) return refuse(done);
-      if (change.text !== undefined) keep('localStorage', draftKey(change.env), null);
+      // The text may have been edited in another window since.
+      if (load('localStorage', draftKey(change.env))?.text === change.text) keep('localStorage', draftKey(change.env), null);
       keep('sessionStorage', changeKey, null);
       const { revision } = done.data;
       keep('sessionStorage', noteKey, revision === null ? 'Nothing to change.' : `Published as r${revision}: ${title(change)}.`);

@@ -124,3 +124,59 @@ fn rollback_pins_and_canaries_work_over_the_api() {
     client.uses(r#"{"locale": "Canada", "pool": 20, "times": 0}"#);
     assert_eq!(scene.ok(&["check", "pycon"]), "");
 }
+
+#[test]
+fn what_was_reviewed_is_not_published_after_another_change_of_the_service() {
+    let scene = Scene::pycon();
+    let server = scene.serve(&["--write"]);
+    let edit = json!({"env": "parent", "text": "{\"n\": 1}", "base_version": 1});
+    let write = |reviewed: &Value, status: u16| {
+        let body = json!({"text": "{\"n\": 1}", "reviewed": reviewed});
+        let tag = format!("{JSON}If-Match: \"1\"\r\n");
+        value(&server.write("PUT", "/pycon/envs/parent", &tag, &body), status)
+    };
+    let reviewed = server.review(&scene, &edit)["etag"].clone();
+    assert_eq!(reviewed, server.api("/pycon")["etag"]);
+    // Another host reads what the edit changes.
+    scene.write(&["associate", "pycon/parent", "h2"]);
+    let before = scene.dump();
+    assert_eq!(write(&reviewed, 409)["version"], 1);
+    assert_eq!(scene.dump(), before);
+    write(&server.review(&scene, &edit)["etag"], 200);
+}
+
+#[test]
+fn a_race_during_the_checks_does_not_publish_another_change_than_was_seen() {
+    let scene = Scene::pycon();
+    scene.write(&["set", "pycon", "locale=\"fr\""]);
+    // The check of the first view is somebody else's moment.
+    let (script, raced) = (scene.site.path("race.sh"), scene.site.path("raced"));
+    let (raced, binary, servers) = (raced.display(), env!("CARGO_BIN_EXE_rosterd"), &scene.servers);
+    scene.site.file(
+        "race.sh",
+        &format!(
+            "test -e {raced} && exit 0\ntouch {raced}\n\
+             exec {binary} --registry zk://{servers} jones set pycon times=9 --yes\n"
+        ),
+    );
+    scene.configure_jones(&format!("[jones.check.\"pycon\"]\ncmd = \"sh {}\"\n", script.display()));
+    let server = scene.serve(&["--write"]);
+    let refused = server.tagged("POST", "/rollback", &json!({"revision": 4, "env": ""}), 409);
+    assert!(refused["detail"].as_str().unwrap().contains("nothing was written"), "{refused}");
+    assert_eq!(scene.text("/services/pycon/conf"), r#"{"locale": "fr", "times": 9}"#);
+    server.tagged("POST", "/rollback", &json!({"revision": 4, "env": ""}), 201);
+}
+
+#[test]
+fn a_service_that_its_check_refuses_is_not_created() {
+    let scene = Scene::pycon();
+    scene.site.file("new.schema.json", r#"{"required": ["locale"]}"#);
+    scene.configure_jones("[jones.check.\"new\"]\nschema = \"new.schema.json\"\n");
+    let server = scene.serve(&["--write"]);
+    let before = scene.dump();
+    let refused = value(&server.write("POST", "", JSON, &json!({"service": "new"})), 422);
+    assert!(refused["detail"].as_str().unwrap().contains("new: the view does not match"), "{refused}");
+    assert_eq!(server.ask("POST", "/service/new/", JSON, "").status, 422);
+    assert_eq!(scene.dump(), before);
+    value(&server.write("POST", "", JSON, &json!({"service": "other"})), 201);
+}

@@ -1,12 +1,17 @@
 //! Users: passwords, headers of a proxy, roles, and values that viewers do not see.
 
 use std::fs;
+use std::io::Write as _;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::Scene;
 use super::{ANY, FORM, JSON, Serving, WANTS_JSON};
+use crate::serve::client::connect;
+use crate::support::wait::PATIENCE;
 
 /// What `htpasswd -B` writes: ada with lovelace, vera with view, eve with eve.
 fn users() -> String {
@@ -130,4 +135,27 @@ fn a_header_counts_from_a_named_proxy_only() {
         status(&server, "PUT", "/api/v1/services/pycon/envs/", &head, r#"{"text": "{\"n\": 1}"}"#)
     };
     assert_eq!((write("eve"), write("ada")), (403, 200));
+}
+
+#[test]
+fn requests_that_were_given_up_keep_nobody_out() {
+    let scene = scene(KEYS);
+    let hash = bcrypt::hash("lovelace", 10).unwrap();
+    fs::write(scene.site.path("users"), format!("ada:{hash}\n")).unwrap();
+    let server = scene.serve(&[]);
+    let wrong = format!("{}{WANTS_JSON}", basic("ada", "wrong"));
+    // To compare all of their passwords would take longer than the client waits.
+    for _ in 0..800 {
+        let mut stream = connect(server.port);
+        let host = format!("127.0.0.1:{}", server.port);
+        let _ = write!(stream, "GET /service/pycon/ HTTP/1.1\r\nHost: {host}\r\n{wrong}\r\n");
+    }
+    let right = format!("{}{WANTS_JSON}", basic("ada", "lovelace"));
+    let asked = Instant::now();
+    // No answer: all connections were in use.
+    while matches!(status(&server, "GET", "/service/pycon/", &right, ""), 0 | 503) {
+        assert!(asked.elapsed() < PATIENCE, "the server stays busy");
+        sleep(Duration::from_millis(50));
+    }
+    assert_eq!(status(&server, "GET", "/service/pycon/", &right, ""), 200);
 }
