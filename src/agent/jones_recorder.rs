@@ -124,7 +124,10 @@ impl Task {
             }
             let mut failed = BTreeSet::new();
             for service in std::mem::take(&mut due) {
-                let done = self.pass(&service).await;
+                let done = self.pass(&service).await.and_then(|(recorded, done)| {
+                    report_recorded(&service, recorded);
+                    done
+                });
                 if done.is_err() {
                     failed.insert(service.clone());
                 }
@@ -153,31 +156,27 @@ impl Task {
         self.services.keys().find(is_of).cloned()
     }
 
-    /// Records what was changed outside of the history of a service. Returns the new entries.
-    async fn pass(&mut self, service: &Service) -> Result<BTreeMap<u64, Entry>, Fatal> {
+    /// Records what was changed outside of the history of a service. Returns the new entries, and whether they are all.
+    async fn pass(&mut self, service: &Service) -> Result<(BTreeMap<u64, Entry>, Result<(), Fatal>), Fatal> {
         let (author, at) = ("unknown".to_owned(), utc(SystemTime::now()));
         let entry = Entry { author, via: self.via.clone(), at, ..Entry::default() };
         let (registry, state, name) = (Arc::clone(&self.registry), self.state.clone(), service.clone());
-        let (envs, recorded) = with_store(registry, state, LIMIT, async move |store| {
+        let (envs, recorded, done) = with_store(registry, state, LIMIT, async move |store| {
             let tree = store.any_tree(&name).await?;
+            let mut recorded = BTreeMap::new();
+            let done = store.record_outside(&name, &entry, &mut recorded).await;
             // The environments are followed even if their changes cannot be recorded.
-            Ok((tree.envs.into_keys().collect(), store.record_outside(&name, &entry).await))
+            Ok((tree.envs.into_keys().collect(), recorded, done))
         })
         .await?;
         self.services.insert(service.clone(), envs);
-        recorded
+        Ok((recorded, done))
     }
 
-    fn report(&mut self, service: Service, done: Result<BTreeMap<u64, Entry>, Fatal>) {
+    fn report(&mut self, service: Service, done: Result<(), Fatal>) {
         let name = Arc::from(service.as_str());
         match done {
-            Ok(recorded) => {
-                self.failures.remove(&service);
-                for (revision, entry) in recorded {
-                    let service = Arc::clone(&name);
-                    emit(Event::JonesRecorded { service, revision, change: entry.comment });
-                }
-            }
+            Ok(()) => _ = self.failures.remove(&service),
             // The registry is reported as unreachable.
             Err(fatal) if fatal.exit == Exit::Unreached => {}
             Err(fatal) => {
@@ -188,5 +187,11 @@ impl Task {
                 }
             }
         }
+    }
+}
+
+fn report_recorded(service: &Service, recorded: BTreeMap<u64, Entry>) {
+    for (revision, entry) in recorded {
+        emit(Event::JonesRecorded { service: Arc::from(service.as_str()), revision, change: entry.comment });
     }
 }

@@ -179,7 +179,7 @@ impl Agent {
         match roster.acceptance(self.requests.shown.get(&name)) {
             Acceptance::NotHeld => return Answer::done(format!("{name} is not held: nothing to accept\n")),
             Acceptance::Refused(why) => {
-                let review = format!("review it with `{}`", rosterd(format!("explain {name}")));
+                let review = format!("review it with `{}`", rosterd(&["explain", &name]));
                 return Answer::failed(Exit::Held, format!("{name} is still held: {}; {review}", field(&why)));
             }
             Acceptance::AsShown => {}
@@ -203,10 +203,8 @@ impl Agent {
             return self.no_service(service);
         }
         let end = left.map(|left| to_come(now + left, now, &Zone::system()));
-        let end = end.map_or_else(
-            || format!("until `{}` is run", rosterd(format!("undrain {service}"))),
-            |end| format!("until {end}"),
-        );
+        let end = end
+            .map_or_else(|| format!("until `{}` is run", rosterd(&["undrain", service])), |end| format!("until {end}"));
         Answer::done(format!("{service}: drained {end}\n"))
     }
 
@@ -242,7 +240,7 @@ impl Agent {
         let flying: Vec<&str> = flying.map(|(name, _)| &**name).collect();
         let mut text = format!(
             "paused until {until}: no file will be replaced until then; `{}` ends the pause\n",
-            rosterd("resume")
+            rosterd(&["resume"])
         );
         if !flying.is_empty() {
             text = format!("{text}replacements in progress will be finished: {}\n", flying.join(", "));
@@ -315,7 +313,7 @@ impl Agent {
         if let Some(until) = self.driver.engine.paused().filter(|_| !request.dry_run) {
             let now = SystemTime::now();
             let until = to_come(now + until.since(self.driver.now()), now, &Zone::system());
-            let why = format!("paused until {until}: `{}` ends the pause", rosterd("resume"));
+            let why = format!("paused until {until}: `{}` ends the pause", rosterd(&["resume"]));
             let _ = answer.send(Answer::failed(Exit::Held, why));
         } else if self.driver.passes.is_full() {
             let _ = answer.send(Answer::failed(Exit::Failed, "too many renders are in progress: retry later"));
@@ -356,7 +354,7 @@ pub fn paused(state_dir: &Path) -> Option<String> {
         "paused until {} by uid {}{reason}: run `{}`, or remove {} if no agent is running",
         to_come(pause.until, SystemTime::now(), &Zone::system()),
         pause.uid,
-        rosterd("resume"),
+        rosterd(&["resume"]),
         file.display()
     ))
 }

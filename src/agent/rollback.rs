@@ -12,6 +12,7 @@ use crate::decide::pending_reload::PendingReload;
 use crate::decide::template::Template;
 use crate::decide::{Failure, Input, Pin, Pins};
 use crate::error::Exit;
+use crate::history::entry::FOUND;
 use crate::history::{NoContent, Trail};
 use crate::report::words::field;
 use crate::text::command::rosterd;
@@ -129,7 +130,7 @@ impl Agent {
         if let Some(until) = engine.paused() {
             let now = SystemTime::now();
             let until = to_come(now + until.since(self.driver.now()), now, &Zone::system());
-            let why = format!("paused until {until}: `{}` ends the pause", rosterd("resume"));
+            let why = format!("paused until {until}: `{}` ends the pause", rosterd(&["resume"]));
             return Err((Exit::Held, why));
         }
         let unit: Vec<_> = engine.unit_templates(template).collect();
@@ -224,7 +225,7 @@ impl Agent {
         }
         let others: Vec<&str> = names.iter().filter(|other| *other != name).map(|other| &**other).collect();
         let with = if others.is_empty() { String::new() } else { format!(", with {} of its unit", others.join(", ")) };
-        let end = rosterd(format!("resume {name}"));
+        let end = rosterd(&["resume", name]);
         let at = past(*written, SystemTime::now(), &Zone::system());
         let text = format!("{name}: pinned to generation {generation} of {at}{with}; `{end}` ends that\n");
         if let Some((reload, pending)) = reloads.find(|(_, pending)| own(pending)) {
@@ -295,9 +296,15 @@ fn contents(trail: &Trail, template: &Arc<str>, names: &[Arc<str>], generation: 
     for name in names {
         let number = if name == template { Some(generation) } else { trail.together_with(&entry, name) };
         let Some(number) = number else {
-            let at = utc(entry.at());
-            let why =
-                format!("{template} is rolled back with its unit, and the history has no generation of {name} at {at}");
+            let missing = if entry.event == FOUND {
+                format!(
+                    "nothing that was in the file of {name} before rosterd wrote it: remove `unit` from {template} in the \
+                     configuration, send HUP, and retry"
+                )
+            } else {
+                format!("no generation of {name} at {}", utc(entry.at()))
+            };
+            let why = format!("{template} is rolled back with its unit, and the history has {missing}");
             return Err((Exit::Failed, why));
         };
         let (_, bytes) = trail.content(number).map_err(|why| {

@@ -30,7 +30,7 @@ pub fn findings(tree: &Tree) -> Vec<Finding> {
         let text = format!(
             "{service}: {} is missing; complete it with `{}`",
             service.conf(&Env::ROOT),
-            rosterd(format!("jones init {service}"))
+            rosterd(&["jones", "init", service.as_str()])
         );
         return vec![finding(text, false)];
     }
@@ -40,7 +40,7 @@ pub fn findings(tree: &Tree) -> Vec<Finding> {
         if let Err(why) = &nodes.conf.object {
             let text = format!(
                 "{shown}: its own configuration is not an object: {why}; replace it with `{}`",
-                rosterd(format!("jones apply {shown} FILE"))
+                rosterd(&["jones", "apply", &shown, "FILE"])
             );
             found.push(finding(text, false));
             continue;

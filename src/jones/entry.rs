@@ -116,6 +116,19 @@ impl Entry {
         })
     }
 
+    /// Checks that the data of an entry can be read again: a `conf` is deeper in an entry than in its own node.
+    ///
+    /// # Errors
+    /// It cannot: why.
+    pub fn verify(data: &[u8]) -> Result<(), String> {
+        let why = match Self::parse(data) {
+            Ok(entry) if entry.write() == data => return Ok(()),
+            Ok(_) => "it would have another content".to_owned(),
+            Err(why) => why,
+        };
+        Err(format!("its entry in the history could not be read again: {why}"))
+    }
+
     /// Whether it changed an environment, or the association of a host with one.
     pub fn concerns(&self, env: &Env) -> bool {
         self.changes.iter().any(|change| change.env == *env)

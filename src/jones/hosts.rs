@@ -34,7 +34,7 @@ pub fn associate(tree: &Tree, env: &Env, hosts: impl IntoIterator<Item = String>
     if !tree.envs.contains_key(env) {
         let shown = name(&tree.service, env);
         let message =
-            format!("there is no environment {shown}; create it with `{}`", rosterd(format!("jones create {shown}")));
+            format!("there is no environment {shown}; create it with `{}`", rosterd(&["jones", "create", &shown]));
         return Err(Fatal::new(Exit::Failed, message).of(Cause::Missing));
     }
     let wanted = tree.service.view(env).to_string();

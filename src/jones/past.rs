@@ -34,7 +34,7 @@ pub fn at(entries: &BTreeMap<u64, &Entry>, revision: u64, tree: &Tree) -> Result
             _ => format!(
                 "{} has no history yet; begin one with `{}`",
                 tree.service,
-                rosterd(format!("jones adopt {}", tree.service))
+                rosterd(&["jones", "adopt", tree.service.as_str()])
             ),
         };
         return Err(format!("there is no revision r{revision}: {known}"));

@@ -90,15 +90,15 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Each view that it writes, those of canaries included.
+    /// Each view that it writes, those of canaries and pins included.
     pub fn new_views(&self, service: &Service) -> Vec<(Env, Object)> {
         let views = self.views.iter().filter_map(|diff| Some((diff.env.clone(), diff.after.clone()?)));
-        let canary = |(path, data): (&NodePath, &Option<Vec<u8>>)| match service.destination(path.as_str()).ok()?.kind {
+        let frozen = |(path, data): (&NodePath, &Option<Vec<u8>>)| match service.destination(path.as_str()).ok()?.kind {
             // The nodes above it have no data.
-            Kind::Canary(_, env) => Some((env, Json::parse_object(data.as_ref()?).ok()?)),
+            Kind::Canary(_, env) | Kind::Pin(_, env) => Some((env, Json::parse_object(data.as_ref()?).ok()?)),
             _ => None,
         };
-        views.chain(self.frozen.iter().filter_map(canary)).collect()
+        views.chain(self.frozen.iter().filter_map(frozen)).collect()
     }
 
     /// Leaves the former content out of the entry, because the whole is too large. The entries before have it.
@@ -376,6 +376,6 @@ fn broken(tree: &Tree, env: &Env, reason: &str) -> String {
     let path = tree.service.conf(env);
     format!(
         "{path} is not a valid configuration: {reason}; replace it with `{}`",
-        rosterd(format!("jones apply {}", name(&tree.service, env)))
+        rosterd(&["jones", "apply", &name(&tree.service, env)])
     )
 }

@@ -63,7 +63,7 @@ pub fn refused(it: &Refusal, context: &Context) -> Condition {
     let text = format!(
         "{what} rejected at {at}: {place}{}{more}; {used}; run `{}`{then}",
         field(&it.reason),
-        rosterd("check")
+        rosterd(&["check"])
     );
     Condition::info(Health::Warning, text)
 }
@@ -132,7 +132,7 @@ fn blocked_by_pin(report: &Report, template: &TemplateReport) -> Option<Conditio
     let unit = template.config.unit.as_ref().filter(|_| template.pin.is_none())?;
     let mut others = report.templates.values().filter(|it| it.config.unit.as_ref() == Some(unit));
     let name = &others.find(|it| it.pin.is_some())?.config.name;
-    let end = rosterd(format!("resume {name}"));
+    let end = rosterd(&["resume", name]);
     let text = format!("blocked by unit {unit}: template {name} is pinned; `{end}` ends the pin");
     Some(Condition::blocking(Health::Warning, text))
 }
@@ -173,7 +173,7 @@ fn paused(report: &Report, template: &TemplateReport, context: &Context) -> Opti
         let reason = pause.reason.as_deref().map(|reason| format!(": {}", field(reason))).unwrap_or_default();
         format!(" by uid {}{reason}", pause.uid)
     });
-    let text = format!("paused until {until}{}; `{}` ends the pause", who.unwrap_or_default(), rosterd("resume"));
+    let text = format!("paused until {until}{}; `{}` ends the pause", who.unwrap_or_default(), rosterd(&["resume"]));
     Some(Condition { text, blocking: template.queued, health: Health::Warning })
 }
 
@@ -190,7 +190,7 @@ fn pinned(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
         }
     };
     let uid = pin.uid;
-    let (diff, resume) = (rosterd(format!("diff {name}")), rosterd(format!("resume {name}")));
+    let (diff, resume) = (rosterd(&["diff", name]), rosterd(&["resume", name]));
     let end = format!("`{resume}` ends the pin and writes the current content, which `{diff}` shows");
     let text = format!("pinned to generation {generation} since {since} by uid {uid}{reason}; {withheld}; {end}");
     Some(Condition::blocking(Health::Warning, text))
@@ -207,7 +207,7 @@ fn failure(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
         Retry::At(due) => format!("retry at {}", clock.due(due)),
         Retry::OnChange if stage == Stage::Unit => "will be retried with the whole unit".to_owned(),
         Retry::OnChange if stage == Stage::Rollback => {
-            format!("will be retried when {change}, or by `{}`", rosterd(format!("render {}", template.config.name)))
+            format!("will be retried when {change}, or by `{}`", rosterd(&["render", &template.config.name]))
         }
         Retry::OnChange => format!("will be retried when {change}"),
     };
@@ -272,7 +272,7 @@ pub fn roster_conditions(report: &Report, roster: &RosterReport, clock: &Clock) 
     ] {
         if count > 0 {
             let nodes = plural(count, "node");
-            let text = format!("{name}: {nodes} {what}; details: {}", rosterd(format!("explain {name}")));
+            let text = format!("{name}: {nodes} {what}; details: {}", rosterd(&["explain", name]));
             all.push(Condition::info(Health::Warning, text));
         }
     }

@@ -80,7 +80,7 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     let mut out = format!("roster {}: {} in registry {}\n", config.name, config.subject, config.registry);
     let mut conditions = roster_conditions(report, it, &context.clock(report));
     // Conditions refer to this screen.
-    let reference = format!("details: {}", rosterd(format!("explain {}", config.name)));
+    let reference = format!("details: {}", rosterd(&["explain", &config.name]));
     for condition in &mut conditions {
         condition.text = condition.text.replace(&reference, "see below");
     }
@@ -105,7 +105,7 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     for hold in &it.holds {
         accept(&mut out, &config.name, hold);
     }
-    let title = format!("keys that `{}` would remove, with their files", rosterd(format!("accept {}", config.name)));
+    let title = format!("keys that `{}` would remove, with their files", rosterd(&["accept", &config.name]));
     list(&mut out, &title, it.kept_keys.iter().map(|key| field(key)));
     if let Some(filter) = &config.filter {
         let filter = field(&filter.to_string());
@@ -185,8 +185,7 @@ fn accept(out: &mut String, roster: &str, it: &HoldReport) {
         return;
     };
     let remain = plural(change.members, "member");
-    let _ =
-        writeln!(out, "  with `{}`, {remain} of {} would remain", rosterd(format!("accept {roster}")), field(&it.path));
+    let _ = writeln!(out, "  with `{}`, {remain} of {} would remain", rosterd(&["accept", roster]), field(&it.path));
     list(out, "would be removed", change.leave.iter().map(|name| field(name)));
     list(out, "would be added", change.join.iter().map(|name| field(name)));
 }

@@ -46,7 +46,7 @@ impl Screen {
             let _ = writeln!(
                 out,
                 "PAUSED since {since} until {until} by uid {uid}{reason}; `{}` ends the pause",
-                rosterd("resume")
+                rosterd(&["resume"])
             );
         }
         if let Some(it) = &status.program {
@@ -109,13 +109,13 @@ impl Screen {
                 let _ = writeln!(
                     out,
                     "  review: {}; if the loss is real: {}",
-                    rosterd(format!("explain {name}")),
-                    rosterd(format!("accept {name}"))
+                    rosterd(&["explain", name]),
+                    rosterd(&["accept", name])
                 );
             }
             let more = it.holds.len() - 1;
             if more > 0 {
-                let _ = writeln!(out, "  and {more} more: {}", rosterd(format!("explain {}", it.name)));
+                let _ = writeln!(out, "  and {more} more: {}", rosterd(&["explain", &it.name]));
             }
         }
     }
@@ -161,7 +161,7 @@ impl Screen {
             let _ = writeln!(out, "  and {} more", it.warnings.len() - WARNINGS);
         }
         if it.waiting_for.is_some() || !it.warnings.is_empty() {
-            let _ = writeln!(out, "  details: {}", rosterd(format!("explain {}", field(&it.name))));
+            let _ = writeln!(out, "  details: {}", rosterd(&["explain", &field(&it.name)]));
         }
     }
 }
@@ -205,7 +205,7 @@ pub fn summary(status: &Status) -> String {
             format!("{templates}, {rosters}, {}", plural(members, "member"))
         }
         [problem] => problem.clone(),
-        [first, rest @ ..] => format!("{first}; {}: run {}", plural(rest.len(), "more problem"), rosterd("status")),
+        [first, rest @ ..] => format!("{first}; {}: run {}", plural(rest.len(), "more problem"), rosterd(&["status"])),
     };
     format!("{}: {text}", word(status.health.state))
 }

@@ -69,7 +69,7 @@ pub fn condition(it: &ServiceReport, clock: &Clock<'_>) -> Condition {
     if let Some(drain) = &it.drain {
         let until = drain.left.map(|left| clock.due(clock.now + left));
         let until = until.map_or_else(
-            || format!("until `{}` is run", rosterd(format!("undrain {}", it.name))),
+            || format!("until `{}` is run", rosterd(&["undrain", &it.name])),
             |until| format!("until {until}"),
         );
         let reason = drain.reason.as_deref().map(|reason| format!(": {}", field(reason))).unwrap_or_default();

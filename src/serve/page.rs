@@ -111,9 +111,9 @@ impl Page<'_> {
             html.text("The same for programs: ");
             html.leaf("a", &[("href", "/status.json")], "status.json");
             html.text(". On this host: ");
-            html.leaf("code", &[], &rosterd("status"));
+            html.leaf("code", &[], &rosterd(&["status"]));
             html.text(", ");
-            html.leaf("code", &[], &rosterd("explain NAME"));
+            html.leaf("code", &[], &rosterd(&["explain", "NAME"]));
             html.text(".");
         });
     }

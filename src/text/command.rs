@@ -1,11 +1,13 @@
 //! Commands of rosterd in messages: with the options by which this process was told its configuration and socket, so
 //! that they work as printed.
 
-use std::fmt::Display;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use super::single_quoted;
+
+#[cfg(test)]
+mod tests;
 
 /// Constant for a process, like its arguments.
 static OPTIONS: OnceLock<String> = OnceLock::new();
@@ -19,7 +21,8 @@ pub fn set_files(config: Option<&Path>, socket: Option<&Path>) {
     let _ = OPTIONS.set(option("-c", config) + &option("--socket", socket));
 }
 
-/// A command of rosterd with these arguments.
-pub fn rosterd(arguments: impl Display) -> String {
-    format!("rosterd {arguments}{}", OPTIONS.get().map_or("", String::as_str))
+/// A command of rosterd with these arguments. Names of a registry may have characters of a shell: they are in quotes.
+pub fn rosterd(arguments: &[&str]) -> String {
+    let words: Vec<String> = arguments.iter().map(|argument| single_quoted(argument)).collect();
+    format!("rosterd {}{}", words.join(" "), OPTIONS.get().map_or("", String::as_str))
 }

@@ -108,14 +108,14 @@ fn own<'a>(tree: &'a Tree, target: &Target) -> Result<&'a Object, Fatal> {
     let shown = name(&target.service, &target.env);
     let Some(node) = node else {
         let message =
-            format!("there is no environment {shown}; create it with `{}`", rosterd(format!("jones create {shown}")));
+            format!("there is no environment {shown}; create it with `{}`", rosterd(&["jones", "create", &shown]));
         return Err(Fatal::new(Exit::Failed, message));
     };
     node.object.as_ref().map_err(|why| {
         let path = target.service.conf(&target.env);
         let message = format!(
             "{path} is not an object ({why}); replace it with `{}`",
-            rosterd(format!("jones apply {shown} FILE"))
+            rosterd(&["jones", "apply", &shown, "FILE"])
         );
         Fatal::new(Exit::Failed, message)
     })
@@ -161,7 +161,7 @@ pub async fn create(context: &mut Context, args: CreateArgs) -> Result<Exit, Fat
         let message = format!(
             "write {0}/ENVIRONMENT, or create the service: {1}",
             args.target.service,
-            rosterd(format!("jones init {}", args.target.service))
+            rosterd(&["jones", "init", args.target.service.as_str()])
         );
         return Err(Fatal::new(Exit::Usage, message));
     }

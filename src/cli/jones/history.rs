@@ -65,7 +65,10 @@ pub async fn history(context: &mut Context, args: HistoryArgs) -> Result<Exit, F
     let tree = context.store.any_tree(service).await?;
     let history = context.store.history(service).await?;
     if history.is_empty() {
-        say(&format!("{service} has no history yet; begin one with `{}`", rosterd(format!("jones adopt {service}"))));
+        say(&format!(
+            "{service} has no history yet; begin one with `{}`",
+            rosterd(&["jones", "adopt", service.as_str()])
+        ));
         return Ok(Exit::Done);
     }
     let changed = outside(&tree, &history);

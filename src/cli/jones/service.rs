@@ -1,5 +1,6 @@
 //! `init`, `adopt`, `acl` and `credential`: services as a whole, and who may write them.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::PathBuf;
 
@@ -94,6 +95,7 @@ pub async fn init(context: &mut Context, args: InitArgs) -> Result<Exit, Fatal> 
     context.store.auditor = args.auditor;
     let list = (!args.acl.is_empty()).then_some(args.acl);
     let options = WriteOptions { message: args.message, ..WriteOptions::default() };
+    context.check_new(&args.service).await?;
     let revision = context.store.init(&args.service, list.as_deref(), entry("init", &options)).await?;
     say(&format!("{}: created in r{revision}", args.service));
     Ok(Exit::Done)
@@ -129,19 +131,22 @@ pub async fn adopt(context: &mut Context, args: AdoptArgs) -> Result<Exit, Fatal
         if !args.write.yes && !ask(&format!("{service}: {what} with {count} environments?")).await? {
             return Err(Fatal::new(Exit::Failed, "nothing was written"));
         }
-        let mut revisions = Vec::new();
+        let (mut revisions, mut done) = (Vec::new(), Ok(()));
         if is_new {
             for envs in chunks(&tree) {
                 let (steps, entry) = recording(&tree, &envs, entry("adopt", &args.write));
                 revisions.push(context.store.record(&service, &steps, &entry).await?);
             }
         } else {
-            let recorded = context.store.record_outside(&service, &entry("outside", &args.write)).await?;
+            let mut recorded = BTreeMap::new();
+            let entry = entry("outside", &args.write);
+            done = context.store.record_outside(&service, &entry, &mut recorded).await;
             revisions.extend(recorded.into_keys());
         }
         for revision in revisions {
             say(&format!("{service}: recorded as r{revision}"));
         }
+        done?;
     }
     Ok(Exit::Done)
 }

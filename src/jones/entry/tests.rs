@@ -48,3 +48,17 @@ fn what_others_wrote_there_is_an_error_or_an_empty_entry_and_no_panic() {
     assert!(Entry::parse(b"{\"env\": \"a/../b\"}").is_err());
     assert_eq!(Entry::parse(b"{\"also\": {}, \"nodemaps\": {\"h\": 1}, \"views\": 3}"), Ok(Entry::default()));
 }
+
+#[test]
+fn an_entry_that_could_not_be_read_again_is_not_sent() {
+    let deep = |depth: usize| object(&format!("{{\"a\": {}{}}}", "[".repeat(depth), "]".repeat(depth)));
+    let change = |conf: Object| EnvChange { env: Env::ROOT, before: None, after: Some(conf) };
+    for (changes, is_readable) in [
+        (vec![change(deep(125))], true),
+        (vec![change(deep(126))], false),
+        (vec![change(Object::new()), change(deep(123))], true),
+        (vec![change(Object::new()), change(deep(124))], false),
+    ] {
+        assert_eq!(Entry::verify(&Entry { changes, ..Entry::default() }.write()).is_ok(), is_readable);
+    }
+}

@@ -297,3 +297,19 @@ fn edits() -> impl proptest::strategy::Strategy<Value = RandomEdit> {
         lag,
     })
 }
+
+#[test]
+fn the_views_of_pins_and_canaries_are_checked_as_others_are() {
+    let nodes = example();
+    let service = nodes.tree().service;
+    for (path, data, wanted) in [
+        (service.pin(7, &env("eu")), "{\"n\": 1}", Some(("eu", "{\"n\": 1}"))),
+        (service.canary("c", &env("eu/de")), "{\"n\": 2}", Some(("eu/de", "{\"n\": 2}"))),
+        // A node above one.
+        (service.pin(7, &env("us")), "", None),
+    ] {
+        let proposal = Proposal { nodes: [(path, Some(data.into()))].into_iter().collect(), ..Proposal::default() };
+        let wanted: Vec<(Env, Object)> = wanted.into_iter().map(|(name, view)| (env(name), object(view))).collect();
+        assert_eq!(planned(&nodes, &proposal).unwrap().new_views(&service), wanted);
+    }
+}

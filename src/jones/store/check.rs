@@ -35,7 +35,7 @@ impl Store {
             notes.push(changed.text(service));
         }
         if history.is_empty() {
-            let begin = rosterd(format!("jones adopt {service}"));
+            let begin = rosterd(&["jones", "adopt", service.as_str()]);
             notes.push(format!("{service}: no history yet; begin one with `{begin}`"));
         }
         Ok((found, notes))
@@ -65,7 +65,7 @@ impl Store {
                     "{path}: its ACL is not that of its parent: {}, not {}; if that is not wanted: {}",
                     acl::text(&own),
                     acl::text(&parent),
-                    rosterd(format!("jones acl {} --grant", tree.service))
+                    rosterd(&["jones", "acl", tree.service.as_str(), "--grant"])
                 );
                 found.push(Finding { text, is_repairable: false });
             }

@@ -73,7 +73,7 @@ impl Store {
 /// The error for a service without its root environment.
 pub fn missing_service(service: &Service) -> Fatal {
     let message =
-        format!("there is no service {service}; create it with `{}`", rosterd(format!("jones init {service}")));
+        format!("there is no service {service}; create it with `{}`", rosterd(&["jones", "init", service.as_str()]));
     Fatal::new(Exit::Failed, message).of(Cause::Missing)
 }
 

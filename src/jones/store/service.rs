@@ -1,6 +1,6 @@
 //! Creates and deletes whole services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Exit, Fatal};
 use crate::jones::acl;
@@ -11,10 +11,12 @@ use crate::jones::path::{Env, Service};
 use crate::jones::plan::Step;
 use crate::jones::records;
 use crate::jones::tree::Tree;
+use crate::jones::words::{listed, name};
 use crate::model::node_path::NodePath;
 use crate::zk::{Acl, Connection, ConnectionLost};
 
 use super::transaction::{Lists, Sent, create_missing, list_to_copy, send, send_with};
+use super::write::prune;
 use super::{CHANGED, Stop, Store};
 
 impl Store {
@@ -148,22 +150,37 @@ impl Store {
         revision(service, sent.await?, done)
     }
 
-    /// Records every change that was made outside of the history. `entry` has the author. Returns the new entries by
-    /// revision: none if there is no history yet, or somebody else has recorded the changes.
+    /// Records every change that was made outside of the history, and deletes old entries. `entry` has the author. The
+    /// new entries are added to `recorded` by revision, also before an error: none if there is no history yet, or
+    /// somebody else has recorded the changes.
     ///
     /// # Errors
-    /// An entry cannot be created, or the ensemble is not reached.
-    pub async fn record_outside(&mut self, service: &Service, entry: &Entry) -> Result<BTreeMap<u64, Entry>, Fatal> {
-        let mut recorded = BTreeMap::new();
+    /// An entry cannot be created, a change cannot be recorded (all others are), or the ensemble is not reached.
+    pub async fn record_outside(
+        &mut self,
+        service: &Service,
+        entry: &Entry,
+        recorded: &mut BTreeMap<u64, Entry>,
+    ) -> Result<(), Fatal> {
+        let mut done = BTreeSet::new();
         loop {
             let tree = self.any_tree(service).await?;
             let found = outside(&tree, &self.history(service).await?);
-            if found.is_empty() {
-                return Ok(recorded);
+            let recording = outside::recording(&tree, &found, entry.clone(), self.max_request);
+            if recording.entry.changes.is_empty() {
+                let why = recording.refused;
+                return if why.is_empty() { Ok(()) } else { Err(Fatal::new(Exit::Failed, listed(&why))) };
             }
-            let (steps, entry) = outside::recording(&tree, &found, entry.clone());
-            match self.record(service, &steps, &entry).await {
-                Ok(revision) => _ = recorded.insert(revision, entry),
+            if let Some((env, _)) = recording.keys.iter().find(|key| done.contains(*key)) {
+                let message = format!("{}: was recorded, but is not found in the history", name(service, env));
+                return Err(Fatal::new(Exit::Failed, message));
+            }
+            match self.record(service, &recording.steps, &recording.entry).await {
+                Ok(revision) => {
+                    recorded.insert(revision, recording.entry);
+                    done.extend(recording.keys);
+                    self.call(async |connection| prune(connection, service).await).await?;
+                }
                 Err(fatal) if fatal.exit == CHANGED && !self.session.is_over() => self.pause().await,
                 Err(fatal) => return Err(fatal),
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Cause, Exit, Fatal};
 use crate::jones::acl;
+use crate::jones::entry::Entry;
 use crate::jones::path::{Env, Service};
 use crate::jones::plan::Step;
 use crate::jones::records::{self, PREFIX};
@@ -70,6 +71,12 @@ pub async fn send_with(
     steps: &[Step],
     lists: &Lists<'_>,
 ) -> Result<Sent, Stop> {
+    for step in steps {
+        if let Step::Record(data) = step {
+            Entry::verify(data)
+                .map_err(|why| Fatal::new(Exit::Failed, format!("{service}: {why}; nothing was written")))?;
+        }
+    }
     let history = records::history(service).child(PREFIX);
     let reply = connection.multi(&operations(steps, lists, history.as_str())).await?;
     match reply.value {

@@ -81,8 +81,10 @@ impl Store {
             }
             let planned = Plan::new(&tree, &change, publication.entry.clone());
             let mut plan = planned.map_err(|why| Fatal::new(Exit::Failed, why))?;
-            let is_same =
-                |other: &Plan| (&other.confs, &other.views, &other.hosts) == (&plan.confs, &plan.views, &plan.hosts);
+            let is_same = |other: &Plan| {
+                (&other.confs, &other.views, &other.hosts, &other.frozen)
+                    == (&plan.confs, &plan.views, &plan.hosts, &plan.frozen)
+            };
             if !reviewed.as_ref().is_some_and(is_same) {
                 if !review(&tree, &plan).await? {
                     return Ok(Published::Declined);
@@ -264,7 +266,7 @@ impl Store {
 }
 
 /// Deletes the oldest entries beyond the limits, if this session may.
-async fn prune(connection: &Connection, service: &Service) -> Result<(), Stop> {
+pub(super) async fn prune(connection: &Connection, service: &Service) -> Result<(), Stop> {
     let revisions = history::revisions(connection, service).await?;
     let mut old = revisions.len().saturating_sub(MAX_ENTRIES);
     if revisions.last().is_some_and(|last| last % COUNT_INTERVAL == 0) {

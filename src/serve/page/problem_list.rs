@@ -39,8 +39,11 @@ impl Page<'_> {
                     self.problems.iter().take(MAX_LISTED).for_each(|problem| self.problem(html, problem));
                 });
                 if self.problems.len() > MAX_LISTED {
-                    let text =
-                        format!("And {} more, below and in `{}`.", self.problems.len() - MAX_LISTED, rosterd("status"));
+                    let text = format!(
+                        "And {} more, below and in `{}`.",
+                        self.problems.len() - MAX_LISTED,
+                        rosterd(&["status"])
+                    );
                     html.element("p", &[], |html| sentence(html, &text));
                 }
             },

@@ -12,8 +12,8 @@ use crate::report::conditions::{Health, key_conditions, roster_conditions};
 use crate::report::health::Subject;
 use crate::report::words::field;
 use crate::text::command::rosterd;
+use crate::text::one_line;
 use crate::text::time::rough;
-use crate::text::{one_line, single_quoted};
 
 /// The most members of one path that are listed.
 const MAX_MEMBERS: usize = 100;
@@ -53,7 +53,7 @@ impl Page<'_> {
             commands(html, &commands_for(&Subject::Roster(Arc::clone(name)), self.report, self.context));
         }
         self.timeline(html, name, it);
-        let explain = rosterd(format!("explain {}", single_quoted(name)));
+        let explain = rosterd(&["explain", name]);
         it.holds.iter().for_each(|hold| withheld(html, name, hold, &explain));
         match &it.value {
             None => {}
@@ -194,7 +194,7 @@ fn withheld(html: &mut Html, roster: &str, it: &HoldReport, more: &str) {
     let Some(change) = &it.change else { return };
     html.element("p", &[], |html| {
         html.text("With ");
-        html.leaf("code", &[], &rosterd(format!("accept {}", single_quoted(roster))));
+        html.leaf("code", &[], &rosterd(&["accept", roster]));
         html.text(&format!(", {} of {} would remain.", plural(change.members, "member"), field(&it.path)));
     });
     list(html, "Would be removed", MAX_MEMBERS, change.leave.iter().map(|name| field(name)), more);

@@ -62,7 +62,7 @@ impl Page<'_> {
                 html.leaf("code", &[], &status.command);
                 html.text(&format!(": {}", field(&status.text)));
             });
-            list(html, "Waits for", MAX_EVENTS, status.waiting_for.into_iter(), &rosterd("status"));
+            list(html, "Waits for", MAX_EVENTS, status.waiting_for.into_iter(), &rosterd(&["status"]));
         });
     }
 }

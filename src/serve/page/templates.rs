@@ -15,7 +15,6 @@ use crate::report::health::Subject;
 use crate::report::words::{field, line};
 use crate::serve::recent_events::RecentEvent;
 use crate::text::command::rosterd;
-use crate::text::single_quoted;
 use crate::text::time::rough;
 
 /// The most events of one template that are listed.
@@ -78,7 +77,7 @@ impl Page<'_> {
         // The output of what fails now is above.
         self.event_list(html, &shown, worst(&all) == Health::Ok);
         self.uses(html, it);
-        let explain = rosterd(format!("explain {}", single_quoted(name)));
+        let explain = rosterd(&["explain", name]);
         let files: Vec<String> = self
             .report
             .files(name)
@@ -101,7 +100,7 @@ impl Page<'_> {
             time_of(html, UNIX_EPOCH + Duration::from_millis(entry.at_ms), self.context.wall);
             let checked = entry.generation.as_ref().and_then(|it| it.checked);
             html.text(if checked == Some(true) { "check passed; " } else { "" });
-            html.leaf("code", &[], &rosterd(format!("history show {}", entry.number)));
+            html.leaf("code", &[], &rosterd(&["history", "show", &entry.number.to_string()]));
         });
         let lines = diff.lines().collect::<Vec<_>>();
         html.element("pre", &[], |html| {

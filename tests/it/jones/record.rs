@@ -107,3 +107,36 @@ fn several_writers_that_record_a_change_at_once_add_one_entry() {
         assert_eq!(newest(&scene).1, count + round, "{}", scene.ok(&["history", "pycon"]));
     }
 }
+
+#[test]
+fn a_conf_too_deep_for_an_entry_is_named_and_the_others_are_recorded() {
+    let scene = Scene::pycon();
+    let (site, count) = (recorder(&scene, ""), newest(&scene).1);
+    let deep = format!("{{\"a\": {}{}}}", "[".repeat(126), "]".repeat(126));
+    scene.site.file("deep.json", &deep);
+    let stderr = scene.refused(&["apply", "pycon/parent", "deep.json", "-y"], 1);
+    assert!(stderr.contains("its entry in the history could not be read again"), "{stderr}");
+    let agents = [site.start()];
+    agents[0].until("it has rendered", || site.read("out/t") == "Canada\n");
+    scene.client.put("/services/pycon/conf/deep", deep.as_bytes());
+    scene.client.put("/services/pycon/conf/parent", b"{\"n\": 1}");
+    records(&agents, "pycon/parent: changed outside");
+    agents[0].says("event=jones_record_failed service=pycon");
+    let history = scene.ok(&["history", "pycon"]);
+    assert_eq!(history.lines().count(), count + 2, "one entry, after the line on what is not recorded: {history}");
+    assert!(history.starts_with("pycon/deep: changed outside"), "{history}");
+}
+
+#[test]
+fn old_entries_are_deleted_when_a_change_by_others_is_recorded() {
+    let scene = Scene::pycon();
+    let count = newest(&scene).1;
+    let more = (count..210)
+        .map(|number| (format!("/rosterd/jones/pycon/history/r-{number:010}"), b"{\"op\": \"set\"}".to_vec()));
+    scene.client.put_all(&more.collect::<Vec<_>>());
+    scene.client.put("/services/pycon/conf/parent", b"{\"n\": 1}");
+    scene.write(&["adopt", "pycon"]);
+    let (row, now) = newest(&scene);
+    assert!(row.starts_with("r210 "), "{row}");
+    assert_eq!(now, 200, "the documented limit");
+}

@@ -249,12 +249,12 @@ fn client_works_if_zk_down() {
     client.put("/services/testservice/conf", br#"{"a": 1}"#);
     client.put("/services/testservice/nodemaps", b"");
     let url = format!("zk://{}", zookeeper.connect_string());
-    let get = || {
-        let cached = ["--host", "h1", "--registry", &url, "--cache", "cache", "--timeout", "5s"];
+    let get = |timeout: &str| {
+        let cached = ["--host", "h1", "--registry", &url, "--cache", "cache", "--timeout", timeout];
         site.run_without_config(&[&["jones", "get", "testservice", "a"], &cached[..]].concat())
     };
-    assert_eq!(get().expect(0).stdout(), "1\n");
+    assert_eq!(get("1m").expect(0).stdout(), "1\n");
     zookeeper.stop(0);
-    let old = get();
+    let old = get("2s");
     assert_eq!((old.expect(0).stdout(), old.stderr().contains("stale, ")), ("1\n".to_owned(), true));
 }
