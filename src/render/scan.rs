@@ -113,7 +113,7 @@ impl<'a> Scanner<'a> {
                 let target = self.find(at + 1..end, |token| token.is_word("in"));
                 let list = (target + 1).min(end)..end;
                 self.expression(list.clone());
-                self.push_scope(at + 1..target, self.origin(list));
+                self.push_scope(at + 1..target, self.origin(list).as_deref());
                 self.blocks.push(Block::For);
             }
             "if" => {
@@ -179,8 +179,9 @@ impl<'a> Scanner<'a> {
     }
 
     /// Opens a scope with the identifiers in a range.
-    fn push_scope(&mut self, words: Range<usize>, origin: Option<String>) {
-        let names = words.filter(|at| self.is_ident(*at)).map(|at| (self.text(at).to_owned(), origin.clone()));
+    fn push_scope(&mut self, words: Range<usize>, origin: Option<&str>) {
+        let origin = || origin.map(str::to_owned);
+        let names = words.filter(|at| self.is_ident(*at)).map(|at| (self.text(at).to_owned(), origin()));
         let names: Scope = names.collect();
         self.fragment.locals.extend(names.keys().cloned());
         self.scopes.push(names);
@@ -413,7 +414,7 @@ impl<'a> Scanner<'a> {
         }
         let (each_end, target, close) = (each_end?, target?, close?);
         self.expression(target..condition.map_or(close, |at| at - 1));
-        self.push_scope(each_end + 1..target - 1, self.origin(target..close));
+        self.push_scope(each_end + 1..target - 1, self.origin(target..close).as_deref());
         self.expression(open + 1..each_end);
         if let Some(condition) = condition {
             self.expression(condition..close);

@@ -46,13 +46,12 @@ pub async fn serve(
     args: ServeArgs,
 ) -> Result<Exit, Fatal> {
     let (registry, state) = global.registry_with_auth(auth)?;
-    let mut config = match state {
-        // Otherwise the registry is not that of the configuration.
-        StateAccess::ReadOnly(_) => global.loaded()?.jones,
-        _ => {
-            refuse_unused(&global.config().unwrap_or_else(|| DEFAULT_CONFIG.into()))?;
-            JonesConfig::default()
-        }
+    // Otherwise the registry is not that of the configuration.
+    let mut config = if let StateAccess::ReadOnly(_) = state {
+        global.loaded()?.jones
+    } else {
+        refuse_unused(&global.config().unwrap_or_else(|| DEFAULT_CONFIG.into()))?;
+        JonesConfig::default()
     };
     config.web.write |= args.write;
     let default = SocketAddr::from(([127, 0, 0, 1], 8889));

@@ -54,7 +54,7 @@ impl PassedOn {
     }
 }
 
-/// The set of ignored signals in `/proc/PID/status` (proc_pid_status(5)): the lowest bit stands for signal 1.
+/// The set of ignored signals in `/proc/PID/status` (`proc_pid_status(5)`): the lowest bit stands for signal 1.
 fn ignored(status: &str) -> u64 {
     let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)

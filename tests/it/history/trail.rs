@@ -251,7 +251,9 @@ fn what_was_in_place_before_a_unit_was_written_can_be_put_back_together() {
     let start = |old: &[&str]| {
         let site = site_with(&config, 1);
         site.file("forbidden", "poison\n").file("templates/count.tera", "{{ web | length }}\n");
-        old.iter().for_each(|dest| _ = site.file(dest, "by hand\n"));
+        for dest in old {
+            site.file(dest, "by hand\n");
+        }
         let agent = site.start();
         loaded(&agent, &site, &[1]);
         agent.until("all contents", || events(&site, "file_written").len() == 2);
