@@ -67,7 +67,7 @@ fn a_conflict_keeps_the_text_and_goes_on_from_the_other_change() {
 
     browser.click("Back, without publishing");
     browser.shows("#conflict-versions", "Your edit began from version 2; version 3 is in force now.");
-    browser.shows("#conflict-diff .add", "+  \"locale\": \"it\"");
+    browser.shows("#conflict-diff", "+  \"locale\": \"it\"");
     browser.shows("#conflict-diff", "+  \"constructor\": 2");
     browser.shows("#conflict-keys", "Both changed locale: your value stays in your text.");
     assert!(browser.edited().contains("\"mine\": 1"), "{}", browser.edited());
